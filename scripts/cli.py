@@ -1,0 +1,29 @@
+"""`latchline`: registers one command a file."""
+
+import typer
+
+from scripts.demo import demo
+from scripts.down import down
+from scripts.errors import ClearlyFailing
+from scripts.fleet import app as fleet_app
+from scripts.info import info
+from scripts.up import up
+from scripts.verify import verify
+
+app = typer.Typer(
+    cls=ClearlyFailing,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Door opens, tile flips: run the pipeline and its lockers on this machine or on AWS.",
+)
+app.command()(up)
+app.command()(down)
+app.command()(info)
+app.command()(demo)
+app.command()(verify)
+app.add_typer(fleet_app, name="fleet")
+
+
+def main() -> None:
+    app()

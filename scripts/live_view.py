@@ -1,0 +1,129 @@
+"""A running fleet as a person sees it: tiles by building, and the figures above them.
+
+A colour and a letter for each status, so that it reads without colours as well.
+"""
+
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from pipeline.contract import TileStatus
+from simulators.session import Session
+
+GLYPHS: Mapping[str, tuple[str, str]] = {
+    TileStatus.VACANT: ("·", "dim green"),
+    TileStatus.OCCUPIED: ("P", "cyan"),
+    TileStatus.OPEN: ("O", "bold black on yellow"),
+    TileStatus.FORCED: ("!", "bold white on red"),
+    TileStatus.FAULT: ("F", "bold white on magenta"),
+    "offline": ("-", "dim"),
+    "unknown": ("?", "dim"),
+}
+LEGEND: Sequence[tuple[str, str]] = (
+    (TileStatus.VACANT, "vacant"),
+    (TileStatus.OCCUPIED, "parcel"),
+    (TileStatus.OPEN, "open"),
+    (TileStatus.FORCED, "forced"),
+    (TileStatus.FAULT, "fault"),
+    ("offline", "offline"),
+)
+RATE_WINDOW_S = 4.0
+LATEST = 2_000
+"""Samples that the figures on the screen are ranked over; the summary ranks all."""
+
+
+@dataclass(slots=True)
+class RateMeter:
+    """Events per second over the last few seconds of a growing count."""
+
+    _points: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def read(self, count: int) -> float:
+        now = time.monotonic()
+        self._points.append((now, count))
+        while now - self._points[0][0] > RATE_WINDOW_S:
+            self._points.popleft()
+        first_at, first = self._points[0]
+        return (count - first) / (now - first_at) if now > first_at else 0.0
+
+
+class LiveView:
+    """Draws a session; `dead_letters` (depth by queue) is set by whoever knows them."""
+
+    def __init__(self, session: Session, hints: Sequence[str] = ()) -> None:
+        self.dead_letters: Mapping[str, int] = {}
+        self._session = session
+        self._hints = hints
+        self._meter = RateMeter()
+
+    @property
+    def phase(self) -> str:
+        return self._session.phase
+
+    def line(self) -> str:
+        """All of it in one line, for logs and pipes."""
+        fleet, viewer = self._session.fleet, self._session.viewer
+        if fleet is None or viewer is None:
+            return self.phase
+        counters = fleet.counters
+        rate = self._meter.read(counters.sent)
+        latency = viewer.counters.door_to_tile_ms.summary(LATEST)
+        parked = sum(self.dead_letters.values())
+        return (
+            f"{self.phase}: {counters.connected}/{self._session.plan.lockers} connected, "
+            f"{rate:.0f} events/s, {counters.acknowledged}/{counters.sent} acknowledged, "
+            f"door to tile {latency}, {parked} dead letters"
+        )
+
+    def __rich__(self) -> RenderableType:
+        return Group(*self._figures(), Text(), *self._buildings(), Text(), *self._footer())
+
+    def _figures(self) -> list[Text]:
+        fleet, viewer = self._session.fleet, self._session.viewer
+        lines = [Text(f"latchline · {self.phase}", style="bold")]
+        if fleet is None or viewer is None:
+            return lines
+        counters = fleet.counters
+        lines.append(
+            Text(
+                f"{counters.connected}/{self._session.plan.lockers} lockers connected   "
+                f"{self._meter.read(counters.sent):5.1f} events/s   "
+                f"{counters.acknowledged} of {counters.sent} acknowledged   "
+                f"broker {counters.ack_ms.summary(LATEST)}"
+            )
+        )
+        latency = viewer.counters.door_to_tile_ms.summary(LATEST)
+        lines.append(
+            Text.assemble("door to tile  ", (str(latency), "bold"), f"   {latency.count} flips")
+        )
+        return lines
+
+    def _buildings(self) -> list[Text]:
+        viewer = self._session.viewer
+        plan = self._session.plan
+        lines = {name: Text(f"{name:18}", overflow="fold") for name in plan.building_names}
+        for thing in plan.things:
+            line = lines[thing.building]
+            online = viewer is None or viewer.picture.is_online(thing)
+            for door in plan.door_names:
+                tile = viewer.picture.tiles.get((thing, door)) if viewer else None
+                status = "unknown" if tile is None else tile.status if online else "offline"
+                letter, style = GLYPHS[status]
+                line.append(letter, style)
+            line.append(" ")
+        return list(lines.values())
+
+    def _footer(self) -> list[Text]:
+        legend = Text()
+        for status, word in LEGEND:
+            letter, style = GLYPHS[status]
+            legend.append(letter, style)
+            legend.append(f" {word}  ", "dim")
+        parked = Text("dead letters: ")
+        for queue, depth in self.dead_letters.items():
+            parked.append(f"{queue} {depth}  ", "bold red" if depth else "dim")
+        return [legend, parked, *(Text(hint, "dim") for hint in self._hints)]

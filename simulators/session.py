@@ -1,0 +1,170 @@
+"""One run from provisioning to the last tile: a fleet, a viewer beside it, and both recorded.
+
+The command line, end-to-end tests and benchmarks all run a fleet through this.
+"""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from simulators.errors import FleetError
+from simulators.fleet import CONNECTS_PER_S, Fleet, FleetPlan
+from simulators.ground_truth import Run, TruthWriter
+from simulators.observation import ObservationWriter, ViewerRun
+from simulators.provisioning import Credentials, Provisioner
+from simulators.target import Target
+from simulators.viewer import Viewer
+
+DRAIN_S = 10.0
+SETTLE_S = 20.0
+FIRST_PICTURE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where a run keeps its things. `seen` is the recorded subscription."""
+
+    keys: Path
+    truth: Path
+    seen: Path
+
+    @classmethod
+    def beside(cls, truth: Path, keys: Path) -> "Files":
+        return cls(keys=keys, truth=truth, seen=truth.with_suffix(".seen.jsonl"))
+
+
+class Session:
+    """`run` does it all; `fleet` and `viewer` can be looked at meanwhile.
+
+    Parameters
+    ----------
+    things_per_s
+        Rate limit of provisioning, None for none (see `Provisioner`).
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        plan: FleetPlan,
+        files: Files,
+        *,
+        things_per_s: float | None = None,
+        connects_per_s: float = CONNECTS_PER_S,
+    ) -> None:
+        self.target = target
+        self.plan = plan
+        self.files = files
+        self.fleet: Fleet | None = None
+        self.viewer: Viewer | None = None
+        self._things_per_s = things_per_s
+        self._connects_per_s = connects_per_s
+        self.phase = "starting"
+        """What it is doing, for people."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until the plan's duration is over or `stop` is set; then drain, settle, disconnect.
+
+        Raises
+        ------
+        SimulatorError
+            Whatever part of the fleet cannot be had. The files are closed in order all the same.
+        """
+        credentials = await self._provision()
+        if stop.is_set():
+            return
+        with ExitStack() as files:
+            now_ms = time.time_ns() // 1_000_000
+            self.files.truth.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                truth_file = files.enter_context(self.files.truth.open("w", encoding="utf-8"))
+                seen_file = files.enter_context(self.files.seen.open("w", encoding="utf-8"))
+            except OSError as error:
+                raise FleetError(f"cannot write {error.filename}: {error.strerror}") from error
+            truth = TruthWriter(truth_file, Run(started_at_ms=now_ms, parameters=self._parameters))
+            seen = ObservationWriter(seen_file, ViewerRun(now_ms, self.plan.building_names))
+            self.phase = "subscribing to the buildings"
+            async with Viewer(self.target, self.plan.building_names, record=seen) as viewer:
+                self.viewer = viewer
+                self.fleet = Fleet(
+                    self.target,
+                    self.plan,
+                    credentials,
+                    truth,
+                    connects_per_s=self._connects_per_s,
+                )
+                try:
+                    await self._drive(self.fleet, viewer, stop)
+                finally:
+                    await self.fleet.stop()
+
+    def summary(self) -> dict[str, Any]:
+        """Figures of the run, for machines. Latencies in milliseconds."""
+        fleet, viewer = self.fleet, self.viewer
+        if fleet is None or viewer is None:
+            return {"lockers": self.plan.lockers, "events": 0, "acknowledged": 0}
+        counters = fleet.counters
+        return {
+            "lockers": self.plan.lockers,
+            "events": counters.emitted,
+            "acknowledged": counters.acknowledged,
+            "refused": counters.refused,
+            "dropped": counters.dropped,
+            "unacknowledged": counters.outstanding,
+            "skipped_visits": fleet.skipped_visits,
+            "reconnects": counters.reconnects,
+            "flips": viewer.counters.tiles,
+            "viewer_reconnects": viewer.counters.reconnects,
+            "ack_ms": counters.ack_ms.summary().as_json(),
+            "door_to_tile_ms": viewer.counters.door_to_tile_ms.summary().as_json(),
+            "truth": str(self.files.truth),
+            "seen": str(self.files.seen),
+        }
+
+    def summary_line(self) -> str:
+        fleet, viewer = self.fleet, self.viewer
+        if fleet is None or viewer is None:
+            return "ended before any locker was connected"
+        return (
+            f"{fleet.counters.emitted} events from {self.plan.lockers} lockers, "
+            f"{fleet.counters.acknowledged} acknowledged, {viewer.counters.tiles} tiles flipped; "
+            f"door to tile {viewer.counters.door_to_tile_ms.summary()}"
+        )
+
+    @property
+    def _parameters(self) -> dict[str, object]:
+        return {**self.plan.as_parameters(), "table": self.target.table}
+
+    async def _provision(self) -> list[Credentials]:
+        self.phase = f"provisioning {self.plan.lockers} lockers"
+        provisioner = Provisioner(self.target, self.files.keys, per_s=self._things_per_s)
+        return await asyncio.to_thread(provisioner.provision, self.plan.things)
+
+    async def _drive(self, fleet: Fleet, viewer: Viewer, stop: asyncio.Event) -> None:
+        self.phase = f"connecting {self.plan.lockers} lockers"
+        await fleet.connect()
+        # The first picture before the traffic: it also has warmed whatever starts cold.
+        await fleet.drain(DRAIN_S)
+        await _unless(stop, viewer.wait_for(fleet.expected, FIRST_PICTURE_S))
+        self.phase = f"running at {self.plan.rate:g} events/s"
+        await _unless(stop, fleet.run())
+        self.phase = "waiting for the last tiles"
+        await fleet.drain(DRAIN_S)
+        await viewer.wait_for(fleet.expected, SETTLE_S)
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, object]) -> None:
+    """Do the work, or give it up as soon as `stop` is set."""
+    task = asyncio.create_task(work)
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            task.result()
+    finally:
+        for each in (task, stopping):
+            each.cancel()
+        await asyncio.gather(task, stopping, return_exceptions=True)

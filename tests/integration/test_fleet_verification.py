@@ -1,0 +1,176 @@
+"""verify's way to the table: what the pipeline writes is what the verdict reads (moto)."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from pipeline.contract import DoorEvent, Thing
+from pipeline.items import history_item, tile_update
+from simulators.controller import Controller, DoorState, Emission
+from simulators.ground_truth import GroundTruth, Outcome, Run, TrueEvent
+from simulators.table import queue_depths, read_history, read_tiles
+from simulators.target import Target
+from simulators.verdict import Finding, View
+from simulators.verification import verify
+
+pytestmark = pytest.mark.integration
+
+TABLE = "latchline"
+BOOT_S = 1_790_000_000
+RUN = Run(started_at_ms=BOOT_S * 1000, parameters={})
+THING = Thing("maple-court", "l01")
+
+
+KEYS = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+
+
+@pytest.fixture
+def aws() -> Iterator[None]:
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def dynamodb(aws: None) -> Any:
+    client = boto3.client("dynamodb", region_name="us-east-1", **KEYS)
+    client.create_table(
+        TableName=TABLE,
+        KeySchema=[
+            {"AttributeName": "pk", "KeyType": "HASH"},
+            {"AttributeName": "sk", "KeyType": "RANGE"},
+        ],
+        AttributeDefinitions=[
+            {"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return client
+
+
+@pytest.fixture
+def target(aws: None) -> Target:
+    sqs = boto3.client("sqs", region_name="us-east-1", **KEYS)
+    queues = {
+        name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("ingest", "projector")
+    }
+    return Target.from_info(
+        {
+            "region": "us-east-1",
+            "access_key_id": "testing",
+            "secret_access_key": "testing",
+            "iot": {"endpoint": "localhost", "port": 1},
+            "graphql": {"http": "http://x/graphql", "realtime": "ws://x/graphql/realtime"},
+            "table": TABLE,
+            "device_policy": "p",
+            "queues": queues,
+        }
+    )
+
+
+def a_day() -> list[Emission]:
+    """Two doors: one is used, one is jammed."""
+    locker = Controller(
+        THING, {"d01": DoorState(), "d02": DoorState(occupied=True)}, last_boot=0, now_s=BOOT_S
+    )
+    happened = [*locker.report(1), locker.open("d01", 2)]
+    locker.place("d01")
+    happened += [locker.close("d01", 3), locker.force("d02", 4), locker.fail("d02", "jammed", 5)]
+    return [each for each in happened if each is not None]
+
+
+def truth_of(emissions: list[Emission]) -> GroundTruth:
+    events = [
+        TrueEvent(
+            each.thing,
+            each.door,
+            each.kind,
+            each.version,
+            each.at,
+            each.state.open,
+            each.state.occupied,
+            each.state.fault,
+            each.status,
+            Outcome.ACKNOWLEDGED,
+            1,
+        )
+        for each in emissions
+    ]
+    return GroundTruth(RUN, {(each.thing, each.version): each for each in events})
+
+
+def project(client: Any, emission: Emission) -> None:
+    """Write it the way the projector does."""
+    state = emission.state
+    event = DoorEvent(
+        thing=emission.thing,
+        door=emission.door,
+        kind=emission.kind,
+        boot=emission.boot,
+        seq=emission.seq,
+        at=emission.at,
+        open=state.open,
+        occupied=state.occupied,
+        fault=state.fault,
+        received_at=1,
+        trace=None,
+        client=None,
+        payload=emission.payload().decode(),
+    )
+    client.put_item(TableName=TABLE, Item=history_item(event, days=90))
+    client.update_item(TableName=TABLE, **tile_update(event, queued_at=1, projected_at=2))
+
+
+def test_what_the_projector_writes_is_judged_right(dynamodb: Any, target: Target) -> None:
+    """Tiles, history and statuses agree field by field with what the devices sent."""
+    emissions = a_day()
+    for emission in emissions:
+        project(dynamodb, emission)
+    verdict = verify(target, truth_of(emissions), None, timeout_s=0)
+    assert verdict.ok, verdict.differences
+    assert verdict.checked == {View.HISTORY: 6, View.TABLE: 2}
+
+
+def test_an_event_that_never_came_is_lost(dynamodb: Any, target: Target) -> None:
+    """With empty queues and the time up, a missing event is a verdict, not a wait."""
+    emissions = a_day()
+    for emission in emissions[:-1]:
+        project(dynamodb, emission)
+    verdict = verify(target, truth_of(emissions), None, timeout_s=0)
+    assert verdict.count(Finding.LOST, View.HISTORY) == 1
+    assert verdict.count(Finding.LOST, View.TABLE) == 1
+
+
+def test_reading_follows_the_pages(dynamodb: Any, target: Target) -> None:
+    """More than 1 MB of history comes back whole."""
+    locker = Controller(THING, {"d01": DoorState()}, last_boot=0, now_s=BOOT_S)
+    made: list[Emission] = []
+    for _ in range(700):
+        made += [each for each in (locker.open("d01", 1), locker.close("d01", 2)) if each]
+    for emission in made:
+        project(dynamodb, emission)
+        dynamodb.update_item(
+            TableName=TABLE,
+            Key={
+                "pk": {"S": f"LOCKER#{THING}"},
+                "sk": {"S": f"EVENT#{emission.version:020d}"},
+            },
+            UpdateExpression="SET padding = :x",
+            ExpressionAttributeValues={":x": {"S": "x" * 1000}},
+        )
+    table = target.session.resource("dynamodb").Table(TABLE)
+    assert len(list(read_history(table, [THING]))) == len(made)
+    assert [tile.version for tile in read_tiles(table, ["maple-court"])] == [made[-1].version]
+
+
+def test_depths_count_what_waits_and_what_is_in_flight(target: Target) -> None:
+    """A message being worked on is still on its way."""
+    sqs = target.client("sqs")
+    url = target.queues["ingest"]
+    for n in range(3):
+        sqs.send_message(QueueUrl=url, MessageBody=json.dumps(n))
+    sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1)
+    assert queue_depths(sqs, target.queues) == {"ingest": 3, "projector": 0}

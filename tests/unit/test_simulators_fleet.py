@@ -1,0 +1,128 @@
+"""The plan of a fleet, its figures, and what the terminal shows of it."""
+
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from pipeline.contract import Thing, is_id
+from scripts.live_view import LiveView
+from simulators.errors import FleetError, TargetError
+from simulators.fleet import FleetPlan, building_name
+from simulators.percentiles import Samples, summarize
+from simulators.session import Files, Session
+from simulators.target import Target
+
+INFO = {
+    "region": "us-east-1",
+    "endpoint_url": "http://127.0.0.1:1",
+    "access_key_id": "k",
+    "secret_access_key": "s",
+    "iot": {"endpoint": "localhost", "port": 1, "ca_file": "/nowhere/ca.pem"},
+    "graphql": {
+        "http": "http://127.0.0.1:2/graphql",
+        "realtime": "ws://127.0.0.1:2/graphql/realtime",
+    },
+    "dashboard": None,
+    "table": "t",
+    "device_policy": "p",
+    "queues": {"ingest": "u"},
+    "cognito": {"user_pool_id": "p", "client_id": "c"},
+}
+
+
+@pytest.mark.property
+@given(lockers=st.integers(1, 3_000), buildings=st.integers(1, 60), doors=st.integers(1, 99))
+def test_a_plan_names_each_locker_once_and_as_the_contract_allows(
+    lockers: int, buildings: int, doors: int
+) -> None:
+    """Names are ids, no thing is twice, and buildings differ by one locker at most."""
+    if buildings > lockers:
+        return
+    plan = FleetPlan(lockers=lockers, buildings=buildings, doors=doors)
+    things = plan.things
+    assert len(set(things)) == lockers
+    assert {Thing.parse(str(thing)) for thing in things} == set(things)
+    assert all(is_id(door) for door in plan.door_names)
+    per_building = [sum(t.building == name for t in things) for name in plan.building_names]
+    assert max(per_building) - min(per_building) <= 1
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"lockers": 0}, "lockers must be at least 1, not 0"),
+        ({"doors": -1}, "doors must be at least 1, not -1"),
+        ({"buildings": 30}, "30 buildings need at least as many lockers, not 24"),
+        ({"rate": math.nan}, "rate must be above 0"),
+        ({"duration_s": -5.0}, "duration must be above 0 s, not -5"),
+        ({"dwell_scale": 0.0}, "dwell scale must be above 0"),
+    ],
+)
+def test_a_plan_that_makes_no_sense_is_refused(changes: dict[str, float], words: str) -> None:
+    """The field and the value are in the message."""
+    with pytest.raises(FleetError, match=words):
+        FleetPlan(**changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.unit
+def test_buildings_go_on_when_the_names_run_out() -> None:
+    """The eleventh building has a name of its own."""
+    assert building_name(0) == "maple-court"
+    assert building_name(10) == "maple-court-2"
+
+
+@pytest.mark.unit
+def test_a_deployment_description_that_misses_something_is_told() -> None:
+    """The first field that is wrong is named."""
+    broken = {**INFO, "iot": {"endpoint": "localhost"}}
+    with pytest.raises(TargetError, match=r"iot\.port: Field required"):
+        Target.from_info(broken)
+
+
+@pytest.mark.unit
+def test_signatures_name_the_host_of_the_http_endpoint() -> None:
+    """SigV4 covers host and port, whichever path the socket has."""
+    assert Target.from_info(INFO).graphql.host == "127.0.0.1:2"
+
+
+@pytest.mark.property
+@given(st.lists(st.floats(0, 10_000), min_size=1, max_size=300))
+def test_percentiles_are_samples_and_in_order(values: list[float]) -> None:
+    """Nearest rank: every figure was measured, and p50 ≤ p95 ≤ p99 ≤ max."""
+    summary = summarize(values)
+    figures = [summary.p50, summary.p95, summary.p99, summary.worst]
+    assert all(figure in values for figure in figures)
+    assert figures == sorted(figures, key=lambda figure: figure or 0.0)
+    assert summary.worst == max(values)
+
+
+@pytest.mark.unit
+def test_without_samples_nothing_is_claimed() -> None:
+    """No figure is made up, and the latest ones can be ranked on their own."""
+    samples = Samples()
+    assert str(samples.summary()) == "no samples"
+    for value in (500.0, 1.0, 2.0):
+        samples.add(value)
+    assert samples.summary(latest=2).worst == 2.0
+
+
+@pytest.mark.unit
+def test_the_view_shows_every_door_before_and_without_a_connection(tmp_path: Path) -> None:
+    """A letter for each door of each building, a legend, and one line for logs."""
+    plan = FleetPlan(lockers=6, buildings=2, doors=3)
+    files = Files.beside(tmp_path / "truth.jsonl", tmp_path / "keys")
+    view = LiveView(Session(Target.from_info(INFO), plan, files), hints=("GraphQL http://x",))
+    view.dead_letters = {"quarantine": 2}
+    console = Console(width=100, record=True, file=(tmp_path / "screen").open("w"))
+    console.print(view)
+    text = console.export_text()
+    console.file.close()
+    assert text.count("?") == 18
+    for word in ("maple-court", "birch-house", "vacant", "parcel", "forced", "quarantine 2"):
+        assert word in text
+    assert view.line() == "starting"
