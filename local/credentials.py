@@ -11,20 +11,23 @@ the port. (AWS: AppSync developer guide, "Building a real-time WebSocket client"
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import re
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jwt
 from botocore.auth import SIGV4_TIMESTAMP, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.compat import HTTPHeaders
 from botocore.credentials import Credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Mapping
 
 IAM = "AWS_IAM"
 COGNITO = "AMAZON_COGNITO_USER_POOLS"
@@ -40,7 +43,7 @@ _AUTHORIZATION = re.compile(
 )
 
 
-class Refused(Exception):  # noqa: N818 - AppSync's word for it; not a defect
+class Refused(Exception):
     """A request whose credentials do not check out.
 
     `status` is the HTTP status, `error_type` and `message` stand in the GraphQL `errors` envelope.
@@ -56,6 +59,12 @@ class Refused(Exception):  # noqa: N818 - AppSync's word for it; not a defect
 def unauthorized(message: str = "You are not authorized to make this call.") -> Refused:
     """AppSync's refusal of a request without usable credentials."""
     return Refused(401, "UnauthorizedException", message)
+
+
+def signing_key(headers: Mapping[str, str]) -> str | None:
+    """Return the access key id of a complete SigV4 `authorization` header, unverified."""
+    match = _AUTHORIZATION.fullmatch(headers.get("Authorization", ""))
+    return match["key"] if match else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +145,16 @@ class SigV4Verifier:
         host = headers.get("host", "")
         if not {"host", "x-amz-date"} <= set(signed) or host.lower() not in hosts:
             raise _signature_mismatch()
-        expected = self._signature(
-            Credentials(match["key"], secret),
-            {name: headers.get(name, "") for name in signed},
-            path=path,
-            body=body,
-            timestamp=timestamp,
-        )
+        try:
+            expected = self._signature(
+                Credentials(match["key"], secret),
+                {name: headers.get(name, "") for name in signed},
+                path=path,
+                body=body,
+                timestamp=timestamp,
+            )
+        except UnicodeEncodeError:  # a lone surrogate, out of a JSON escape
+            raise _signature_mismatch() from None
         if not hmac.compare_digest(expected, match["signature"]):
             raise _signature_mismatch()
         return Caller(
@@ -240,6 +252,7 @@ class CognitoVerifier:
     clock: Callable[[], float] = time.monotonic
     _keys: dict[str, jwt.PyJWK] = field(default_factory=dict)
     _fetched_at: float = float("-inf")
+    _fetching: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def issuer(self) -> str:
@@ -292,15 +305,12 @@ class CognitoVerifier:
         )
 
     async def _key(self, kid: str) -> jwt.PyJWK:
-        if kid not in self._keys and self.clock() - self._fetched_at >= JWKS_REFETCH_S:
-            # Set first: a storm of unknown key ids must not become a storm of requests.
-            self._fetched_at = self.clock()
-            try:
+        async with self._fetching:
+            # A storm of unknown key ids must not become a storm of requests.
+            if kid not in self._keys and self.clock() - self._fetched_at >= JWKS_REFETCH_S:
                 fetched = jwt.PyJWKSet.from_dict(dict(await self.fetch_keys()))
-            except BaseException:
-                self._fetched_at = float("-inf")
-                raise
-            self._keys = {key.key_id: key for key in fetched.keys if key.key_id}
+                self._fetched_at = self.clock()
+                self._keys = {key.key_id: key for key in fetched.keys if key.key_id}
         try:
             return self._keys[kid]
         except KeyError:
@@ -327,6 +337,8 @@ class Authenticator:
         """
         lowered = {name.lower(): value for name, value in headers.items()}
         authorization = lowered.get("authorization", "")
+        if not authorization.isascii() or not lowered.get("host", "").isascii():
+            raise unauthorized()
         if authorization.startswith("AWS4-HMAC-SHA256"):
             if IAM not in self.modes:
                 raise unauthorized()

@@ -11,17 +11,18 @@ stash nor the mark of an early return, so those do not reach a subscriber here. 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from graphql import GraphQLObjectType, GraphQLSchema, build_schema
+from graphql import GraphQLInterfaceType, GraphQLObjectType, GraphQLSchema, build_schema
 from graphql.execution.values import get_directive_values
-from graphql.language import DirectiveNode, FieldDefinitionNode
 
 from local.credentials import IAM, Caller
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from graphql.language import DirectiveNode
     from types_boto3_appsync import AppSyncClient
 
 # The definitions that AppSync adds to every schema.
@@ -90,7 +91,9 @@ class DeployedApi:
                         triggered.setdefault(mutation, []).append(name)
         return {mutation: tuple(fields) for mutation, fields in triggered.items()}
 
-    def may(self, caller: Caller, parent: GraphQLObjectType, field: str) -> bool:
+    def may(
+        self, caller: Caller, parent: GraphQLObjectType | GraphQLInterfaceType, field: str
+    ) -> bool:
         """Whether the directives let this caller read `field` of `parent`.
 
         AWS: a directive on the field decides; without one, those on its type; without any, only
@@ -176,7 +179,7 @@ def evaluate_resolver(
     ResolverError
         What the resolver raised.
     """
-    context = {
+    context: dict[str, Any] = {
         "arguments": arguments,
         "identity": caller.identity,
         "source": None,

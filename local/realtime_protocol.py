@@ -86,7 +86,7 @@ class _Operation:
     phase: Phase
 
 
-class _BadFrame(Exception):  # noqa: N818 - control flow inside this module
+class _BadFrame(Exception):
     def __init__(self, message: str, error_type: str = "BadRequestException") -> None:
         super().__init__(message)
         self.error = {"errorType": error_type, "message": message}

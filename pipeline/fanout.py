@@ -21,7 +21,7 @@ from pipeline.errors import EventShapeError, Poison
 from pipeline.items import LOCKER, TILE, graphql_locker, graphql_tile
 from pipeline.outcomes import BatchResponse, batch_response
 from pipeline.quarantine import Parked, Quarantine
-from pipeline.report import FanoutReport
+from pipeline.report import NAMESPACE, FanoutReport
 from pipeline.settings import FanoutSettings
 
 ITEMS_PER_PUBLICATION = 100
@@ -198,7 +198,7 @@ def build(settings: FanoutSettings) -> Fanout:
     return Fanout(
         AppSync(iam_transport(settings.graphql_url, settings.aws_region), now_ms),
         Quarantine(boto3.client("sqs", config=config), settings.fanout_dlq_url),
-        FanoutReport(Logger(), Metrics(), now_ms),
+        FanoutReport(Logger(), Metrics(namespace=NAMESPACE), now_ms),
     )
 
 

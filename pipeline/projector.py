@@ -22,7 +22,7 @@ from pipeline.errors import EventShapeError, Poison, Retryable
 from pipeline.merge import newest
 from pipeline.outcomes import BatchResponse, Outcome, Result, failed_records
 from pipeline.quarantine import Parked, Quarantine
-from pipeline.report import ProjectorReport
+from pipeline.report import NAMESPACE, ProjectorReport
 from pipeline.settings import ProjectorSettings
 from pipeline.store import Store
 
@@ -249,7 +249,7 @@ def build(settings: ProjectorSettings) -> Projector:
             now_ms=now_ms,
         ),
         Quarantine(session.client("sqs", config=config), settings.quarantine_queue_url),
-        ProjectorReport(Logger(), Metrics()),
+        ProjectorReport(Logger(), Metrics(namespace=NAMESPACE)),
         now_ms,
     )
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pipeline.projector import Record
     from pipeline.quarantine import Parked
 
+NAMESPACE = "Latchline"
 DOOR_TO_TABLE = "DoorToTable"
 """Rule's clock to table, ms, of each event that became a tile."""
 DOOR_TO_PUBLISHED = "DoorToPublished"
@@ -61,7 +62,8 @@ class ProjectorReport:
         ]
         for latency in latencies[:EMF_VALUES]:
             self._metrics.add_metric(DOOR_TO_TABLE, MetricUnit.Milliseconds, latency)
-        self._metrics.flush_metrics()
+        if results:
+            self._metrics.flush_metrics()
         self._logger.info(
             "projected", extra={outcome.value: counts[outcome] for outcome in Outcome}
         )
@@ -82,7 +84,10 @@ class ProjectorReport:
             about |= {"reason": error.reason.value, "detail": error.detail}
             self._logger.warning("quarantined", extra=about)
             with single_metric(
-                name="QuarantinedByReason", unit=MetricUnit.Count, value=1
+                name="QuarantinedByReason",
+                unit=MetricUnit.Count,
+                value=1,
+                namespace=NAMESPACE,
             ) as metric:
                 metric.add_dimension("reason", error.reason.value)
         elif is_defect(error):

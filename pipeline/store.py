@@ -189,7 +189,7 @@ class Store:
 
     def _pause(self, attempt: int, deadline: Deadline) -> None:
         """Exponential backoff with full jitter, never past the deadline."""
-        ceiling = min(BACKOFF_S[1], BACKOFF_S[0] * 2**attempt)
+        ceiling = min(BACKOFF_S[1], BACKOFF_S[0] * 2.0 ** min(attempt, 10))
         threading.Event().wait(min(self._jitter(0, ceiling), deadline.remaining_s))
 
 

@@ -1,13 +1,18 @@
 """`latchline demo`: everything at once, live, with a verdict at the end."""
 
 import math
-from pathlib import Path
-from tempfile import mkdtemp
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from scripts.options import Buildings, Doors, Lockers, Name, Rate, Seed
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from simulators.fleet import FleetPlan
+    from simulators.verdict import Verdict
 
 
 def demo(
@@ -33,14 +38,8 @@ def demo(
     from rich.console import Console
 
     from local import stack
-    from scripts.deployment import keys_folder
-    from scripts.running import exit_with, print_verdict, run_session, verdict_line
+    from scripts.running import exit_with
     from simulators.fleet import FleetPlan
-    from simulators.ground_truth import read_ground_truth
-    from simulators.observation import read_observation
-    from simulators.session import Files, Session
-    from simulators.target import Target
-    from simulators.verification import verify
 
     plan = FleetPlan(
         lockers=lockers,
@@ -58,32 +57,55 @@ def demo(
         on_progress=lambda line: console.print(line, soft_wrap=True, highlight=False),
     )
     try:
-        info = running.info
-        target = Target.from_info(info.model_dump(mode="json"))
-        truth = Path(mkdtemp(prefix="latchline-demo-")) / "truth.jsonl"
-        session = Session(target, plan, Files.beside(truth, keys_folder(name, None)))
-        endpoints = (
-            f"GraphQL {info.graphql.http} · realtime {info.graphql.realtime} · "
-            f"MQTT {info.iot.endpoint}:{info.iot.port} · AWS endpoint {info.endpoint_url}"
-        )
-        next_steps = (
-            f"in another terminal: latchline info --json --name {name} · "
-            f"latchline fleet run --name {name} · Ctrl-C here ends with a verdict"
-        )
-        run_session(session, console, hints=(endpoints, next_steps))
-        if session.fleet is None:
-            console.print("ended before the fleet was connected: nothing to judge")
-            return
-        verdict = verify(target, read_ground_truth(truth), read_observation(session.files.seen))
-        print_verdict(verdict, console)
-        console.print(session.summary_line(), soft_wrap=True, highlight=False)
-        console.print(verdict_line(verdict), soft_wrap=True, highlight=False)
-        if verdict.ok:
-            for file in (session.files.truth, session.files.seen):
-                file.unlink()
-            truth.parent.rmdir()
-        else:
-            console.print(f"recorded in {truth.parent}", soft_wrap=True, highlight=False)
+        verdict = show(running.info.model_dump(mode="json"), plan, name, console)
     finally:
         running.stop()
-    exit_with(verdict)
+    if verdict is not None:
+        exit_with(verdict)
+
+
+def show(
+    info: Mapping[str, Any], plan: "FleetPlan", name: str, console: "Console"
+) -> "Verdict | None":
+    """Run the fleet in front of a person and judge it; None if it was ended before it began.
+
+    What was recorded is kept only if the verdict finds something.
+    """
+    from scripts.deployment import default_truth, keys_folder
+    from scripts.running import print_verdict, run_session, verdict_line
+    from simulators.ground_truth import read_ground_truth
+    from simulators.observation import read_observation
+    from simulators.session import Files, Session
+    from simulators.target import Target
+    from simulators.verification import verify
+
+    target = Target.from_info(info)
+    files = Files.beside(default_truth(name, None), keys_folder(name, None))
+    session = Session(target, plan, files)
+    run_session(session, console, hints=hints(info, name))
+    if session.fleet is None:
+        console.print("ended before the fleet was connected: nothing to judge")
+        return None
+    verdict = verify(target, read_ground_truth(files.truth), read_observation(files.seen))
+    print_verdict(verdict, console)
+    for line in (session.summary_line(), verdict_line(verdict)):
+        console.print(line, soft_wrap=True, highlight=False)
+    if verdict.ok:
+        files.truth.unlink()
+        files.seen.unlink()
+    else:
+        console.print(f"recorded: {files.truth}, {files.seen}", soft_wrap=True, highlight=False)
+    return verdict
+
+
+def hints(info: Mapping[str, Any], name: str) -> tuple[str, str]:
+    """Return where everything is and how to go on."""
+    endpoints = (
+        f"GraphQL {info['graphql']['http']} · realtime {info['graphql']['realtime']} · "
+        f"MQTT {info['iot']['endpoint']}:{info['iot']['port']} · AWS {info['endpoint_url']}"
+    )
+    next_steps = (
+        f"in another terminal: latchline info --json --name {name} · Ctrl-C here ends with a "
+        "verdict · to go on: latchline up, then latchline fleet run and latchline verify"
+    )
+    return endpoints, next_steps

@@ -7,6 +7,8 @@ import typer
 
 from scripts.options import Name
 
+WATCH_S = 1.0
+
 
 def up(
     name: Name = "default",
@@ -50,7 +52,9 @@ def up(
         return
     typer.echo("Ctrl-C stops it")
     try:
-        running.wait()
+        while True:
+            time.sleep(WATCH_S)
+            stack.load(name)  # raises if the stack has ended on its own
     except KeyboardInterrupt:
         typer.echo("stopping")
     finally:

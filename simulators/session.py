@@ -4,9 +4,10 @@ The command line, end-to-end tests and benchmarks all run a fleet through this.
 """
 
 import asyncio
+import fcntl
 import time
-from collections.abc import Coroutine
-from contextlib import ExitStack
+from collections.abc import Coroutine, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,10 +74,11 @@ class Session:
         SimulatorError
             Whatever part of the fleet cannot be had. The files are closed in order all the same.
         """
-        credentials = await self._provision()
-        if stop.is_set():
-            return
         with ExitStack() as files:
+            files.enter_context(only_fleet_on(self.files.keys))
+            credentials = await self._provision()
+            if stop.is_set():
+                return
             now_ms = time.time_ns() // 1_000_000
             self.files.truth.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -154,6 +156,30 @@ class Session:
         self.phase = "waiting for the last tiles"
         await fleet.drain(DRAIN_S)
         await viewer.wait_for(fleet.expected, SETTLE_S)
+
+
+@contextmanager
+def only_fleet_on(keys: Path) -> Iterator[None]:
+    """Hold the lockers' identities for this process.
+
+    AWS: a second connection under a client id throws out the first, which then reconnects and
+    throws out the second, for ever.
+
+    Raises
+    ------
+    FleetError
+        Another process holds them.
+    """
+    keys.parent.mkdir(parents=True, exist_ok=True)
+    with keys.with_name(f"{keys.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FleetError(
+                f"another fleet is running with the lockers of {keys}: wait for it to end, or use "
+                "another stack (--name)"
+            ) from None
+        yield
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, object]) -> None:

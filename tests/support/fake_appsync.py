@@ -1,7 +1,7 @@
 """A stand-in for AppSync's realtime endpoint, for tests of the viewer alone.
 
-Speaks the part of the protocol that gql uses, accepts everybody, and does what a test tells it: push,
-refuse, cut. What the real gateway accepts is tested where that is.
+Speaks the part of the protocol that gql uses, accepts everybody, and does what a test tells it:
+push, refuse, cut. What the real gateway accepts is tested where that is.
 """
 
 import asyncio

@@ -50,15 +50,19 @@ class Broker:
 
     def messages(self) -> list[dict[str, Any]]:
         """Take every envelope out of the queue."""
+        return [json.loads(body) for body in self.bodies()]
+
+    def bodies(self) -> list[str]:
+        """Take every message out of the queue, as text."""
         sqs = self.target.client("sqs")
-        found: list[dict[str, Any]] = []
+        found: list[str] = []
         while True:
             answer = sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10)
             batch = answer.get("Messages", [])
             if not batch:
                 return found
             for message in batch:
-                found.append(json.loads(message["Body"]))
+                found.append(message["Body"])
                 sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
 
     def stop(self) -> None:

@@ -1,0 +1,78 @@
+"""Which deployment is synthesized, and how its resources are called."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from aws_cdk import RemovalPolicy
+from constructs import Node
+
+from infra.errors import DeploymentError
+from iot_rules import DOOR_EVENTS, PRESENCE
+
+PROJECT = "latchline"
+PRODUCTION = "prod"
+_STAGE = re.compile(r"[a-z][a-z0-9]{0,11}")
+"""IoT rule names allow no hyphen, CloudFormation stack names no underscore."""
+
+
+class Route(StrEnum):
+    """The way of an event from the IoT rule to the projector."""
+
+    BUS = "bus"
+    """Through pipe and bus."""
+    DIRECT = "direct"
+    """Straight into the projector's queue; the bus is a side tap and replays only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """The context values `stage` and `route`, checked."""
+
+    stage: str = "dev"
+    route: Route = Route.BUS
+
+    @classmethod
+    def from_context(cls, node: Node) -> "Deployment":
+        """Raise DeploymentError for a stage or route that cannot be."""
+        stage = node.try_get_context("stage") or cls.stage
+        route = node.try_get_context("route") or cls.route
+        if not (isinstance(stage, str) and _STAGE.fullmatch(stage)):
+            raise DeploymentError(
+                f"context stage={stage!r}: wanted a letter and up to 11 letters or digits, "
+                "all lower case"
+            )
+        try:
+            return cls(stage, Route(route))
+        except ValueError:
+            wanted = " or ".join(Route)
+            raise DeploymentError(f"context route={route!r}: wanted {wanted}") from None
+
+    @property
+    def production(self) -> bool:
+        return self.stage == PRODUCTION
+
+    @property
+    def removal_policy(self) -> RemovalPolicy:
+        """What becomes of a resource with state when its stack goes or it is replaced."""
+        return RemovalPolicy.RETAIN if self.production else RemovalPolicy.DESTROY
+
+    def name(self, part: str) -> str:
+        """Name a stack or resource. Unique in an account and region, so stages can share one.
+
+        A name given by us also keeps CloudFormation from replacing a resource silently: an update
+        that would have to fails instead.
+        """
+        return f"{PROJECT}-{self.stage}-{part}"
+
+    @property
+    def door_rule(self) -> str:
+        """Part of every controller's topic (Basic Ingest), so plain where nothing else is."""
+        return self._rule(DOOR_EVENTS)
+
+    @property
+    def presence_rule(self) -> str:
+        return self._rule(PRESENCE)
+
+    def _rule(self, name: str) -> str:
+        return name if self.stage == Deployment().stage else f"{self.stage}_{name}"

@@ -1,0 +1,1 @@
+"""The laptop stack: MiniStack, the deployed templates, and one adapter for each emulator gap."""
