@@ -11,6 +11,7 @@ from infra.errors import DeploymentError
 from iot_rules import DOOR_EVENTS, PRESENCE
 
 PROJECT = "latchline"
+DEVELOPMENT = "dev"
 PRODUCTION = "prod"
 _STAGE = re.compile(r"[a-z][a-z0-9]{0,11}")
 """IoT rule names allow no hyphen, CloudFormation stack names no underscore."""
@@ -29,14 +30,14 @@ class Route(StrEnum):
 class Deployment:
     """The context values `stage` and `route`, checked."""
 
-    stage: str = "dev"
+    stage: str = DEVELOPMENT
     route: Route = Route.BUS
 
     @classmethod
     def from_context(cls, node: Node) -> "Deployment":
         """Raise DeploymentError for a stage or route that cannot be."""
-        stage = node.try_get_context("stage") or cls.stage
-        route = node.try_get_context("route") or cls.route
+        stage = node.try_get_context("stage") or DEVELOPMENT
+        route = node.try_get_context("route") or Route.BUS
         if not (isinstance(stage, str) and _STAGE.fullmatch(stage)):
             raise DeploymentError(
                 f"context stage={stage!r}: wanted a letter and up to 11 letters or digits, "
@@ -75,4 +76,4 @@ class Deployment:
         return self._rule(PRESENCE)
 
     def _rule(self, name: str) -> str:
-        return name if self.stage == Deployment().stage else f"{self.stage}_{name}"
+        return name if self.stage == DEVELOPMENT else f"{self.stage}_{name}"

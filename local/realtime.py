@@ -238,7 +238,6 @@ class Gateway:
             and target.netloc.lower() in (self._api_host, f"{self._api_host}:80")
             and target.path == "/graphql"
             and not target.query
-            and request.host.partition(":")[0].lower() == self._api_host
         )
 
     def _signing_hosts(self, request: web.Request) -> frozenset[str]:

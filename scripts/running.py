@@ -58,7 +58,6 @@ async def _run(session: Session, view: LiveView, console: Console) -> None:
             while not running.done():
                 draw()
                 await asyncio.wait({running}, timeout=REFRESH_S)
-            draw()
         with suppress(asyncio.CancelledError):
             running.result()
     finally:

@@ -89,19 +89,16 @@ class Session:
             truth = TruthWriter(truth_file, Run(started_at_ms=now_ms, parameters=self._parameters))
             seen = ObservationWriter(seen_file, ViewerRun(now_ms, self.plan.building_names))
             self.phase = "subscribing to the buildings"
-            async with Viewer(self.target, self.plan.building_names, record=seen) as viewer:
-                self.viewer = viewer
-                self.fleet = Fleet(
-                    self.target,
-                    self.plan,
-                    credentials,
-                    truth,
-                    connects_per_s=self._connects_per_s,
-                )
-                try:
-                    await self._drive(self.fleet, viewer, stop)
-                finally:
-                    await self.fleet.stop()
+            fleet = Fleet(
+                self.target, self.plan, credentials, truth, connects_per_s=self._connects_per_s
+            )
+            try:
+                async with Viewer(self.target, self.plan.building_names, record=seen) as viewer:
+                    self.viewer, self.fleet = viewer, fleet
+                    await self._drive(fleet, viewer, stop)
+            finally:
+                # After the viewer: that lockers go offline now is none of its business.
+                await fleet.stop()
 
     def summary(self) -> dict[str, Any]:
         """Figures of the run, for machines. Latencies in milliseconds."""

@@ -63,9 +63,7 @@ def test_start_hands_out_what_was_signed() -> None:
     """The gateway gets the data string byte for byte, and it parsed."""
     data = '{"query": "subscription S { a }",  "variables": {"b": 1}, "operationName": "S"}'
     (start,) = connection().text(start_frame(data=data))
-    assert start == Start(
-        "1", 1, data, "subscription S { a }", {"b": 1}, "S", AUTHORIZATION
-    )
+    assert start == Start("1", 1, data, "subscription S { a }", {"b": 1}, "S", AUTHORIZATION)
 
 
 def test_admitted_start_is_acknowledged_before_it_is_subscribed() -> None:
