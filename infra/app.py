@@ -6,6 +6,7 @@ direct), from `--context` there, from the variable CDK_CONTEXT_JSON here. Needs 
 
 import argparse
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -48,6 +49,15 @@ def build(*, outdir: Path, require_layers: bool) -> App:
     return app
 
 
+def remove_templates(outdir: Path) -> None:
+    """Remove what an earlier synthesis wrote, perhaps of another stage; CDK leaves it there."""
+    for pattern in ("*.template.json", "*.assets.json", "*.metadata.json", "manifest.json"):
+        for file in outdir.glob(pattern):
+            file.unlink(missing_ok=True)
+    for asset in outdir.glob("asset.*"):
+        shutil.rmtree(asset, ignore_errors=True)
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m infra.app", description="Write the templates.")
     parser.add_argument(
@@ -57,6 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     outdir = Path(os.environ.get("CDK_OUTDIR") or OUTDIR)
+    remove_templates(outdir)
     try:
         build(outdir=outdir, require_layers=options.require_layers).synth()
     except InfraError as error:

@@ -1,4 +1,4 @@
-"""The two functions: the `pipeline` package as code, their libraries as a layer, a role for each."""
+"""The two functions: package `pipeline` as code, libraries as a layer, a role of its own each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -111,7 +111,7 @@ def _strip(partial: Path) -> None:
 
 
 def _uv() -> Path:
-    """uv beside the interpreter that runs us (locks/uv.txt), else on PATH."""
+    """Prefer the uv beside the interpreter that runs us (locks/uv.txt) to the one on PATH."""
     beside = Path(sys.executable).parent / "uv"
     found = beside if beside.exists() else shutil.which("uv")
     if found is None:

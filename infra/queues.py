@@ -7,7 +7,7 @@ from constructs import Construct
 from infra.deployment import Deployment
 
 MAX_RECEIVES = 5
-"""AWS: at least 5, since Lambda's and the Pipe's pollers receive what they are then throttled on."""
+"""AWS: at least 5, for a poller also receives what Lambda then throttles."""
 DEAD_LETTER_RETENTION = Duration.days(14)
 """AWS's maximum. A message keeps its age when SQS moves it, so the source's must be shorter."""
 SOURCE_RETENTION = Duration.days(4)

@@ -11,7 +11,9 @@ from pathlib import Path
 from infra.errors import ResolverError
 
 SOURCES = Path(__file__).parent / "resolvers"
-_LOCAL_IMPORT = re.compile(r"^import \{ [\w, ]+ \} from '\./(?P<fragment>\w+\.js)';\n", re.M)
+_LOCAL_IMPORT = re.compile(
+    r"^import \{ [\w, ]+ \} from '\./(?P<fragment>\w+\.js)';\n", re.MULTILINE
+)
 _UTIL_IMPORT = "import { util } from '@aws-appsync/utils';\n"
 
 
@@ -43,7 +45,7 @@ def _fragment(path: Path) -> str:
     text = _read(path)
     if _LOCAL_IMPORT.search(text):
         raise ResolverError(f"{path.name} imports another fragment; import both in the resolver")
-    return re.sub(r"^export ", "", text, flags=re.M)
+    return re.sub(r"^export ", "", text, flags=re.MULTILINE)
 
 
 def _read(path: Path) -> str:

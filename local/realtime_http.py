@@ -62,18 +62,20 @@ _PREFLIGHT = CORS | {
     "Access-Control-Allow-Methods": "POST, OPTIONS",
     "Access-Control-Max-Age": "86400",
 }
-_NOT_FORWARDED = frozenset({
-    "connection",
-    "content-length",
-    "host",
-    "keep-alive",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-})
+_NOT_FORWARDED = frozenset(
+    {
+        "connection",
+        "content-length",
+        "host",
+        "keep-alive",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
 """Headers of one hop, and those that are set anew."""
 _ROLE_KEY = re.compile(r"(AKIA|ASIA)[A-Z0-9]{12,124}")
 """Keys of users and roles. The emulator takes every other shape for root and verifies nothing."""

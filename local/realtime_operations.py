@@ -12,14 +12,19 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from graphql import (
+    ArgumentNode,
+    BooleanValueNode,
+    DirectiveNode,
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
     GraphQLInterfaceType,
     GraphQLObjectType,
     InlineFragmentNode,
+    NameNode,
     OperationDefinitionNode,
     OperationType,
+    SelectionNode,
     SelectionSetNode,
     get_named_type,
     is_non_null_type,
@@ -31,15 +36,14 @@ from graphql.error import GraphQLError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from graphql.language import DirectiveNode
-
     from local.credentials import Caller
     from local.realtime_api import DeployedApi
 
 Composite = GraphQLObjectType | GraphQLInterfaceType
 
-_SKIP: DirectiveNode = (
-    parse("{ f @skip(if: true) }").definitions[0].selection_set.selections[0].directives[0]  # type: ignore[attr-defined]
+_SKIP = DirectiveNode(
+    name=NameNode(value="skip"),
+    arguments=(ArgumentNode(name=NameNode(value="if"), value=BooleanValueNode(value=True)),),
 )
 
 
@@ -198,36 +202,36 @@ def _denied(
 def without_fields(operation: Operation, root_type: str, keys: frozenset[str]) -> str:
     """Print the document with these top-level fields skipped.
 
-    They get `@skip(if: true)` and stay: to remove them could leave a variable or a fragment
-    unused, which is an error of its own.
+    Each is wrapped in `... @skip(if: true) { }` and stays: to remove them could leave a variable
+    or a fragment unused, which is an error of its own.
     """
 
     def skipping(selection_set: SelectionSetNode) -> SelectionSetNode:
-        changed = copy.copy(selection_set)
-        changed.selections = tuple(map(skip, selection_set.selections))
-        return changed
+        return SelectionSetNode(selections=tuple(map(skip, selection_set.selections)))
 
-    def skip(node: Any) -> Any:
-        changed = copy.copy(node)
+    def skip(node: SelectionNode) -> SelectionNode:
         if isinstance(node, FieldNode) and _key(node) in keys:
-            others = [one for one in node.directives if one.name.value != "skip"]
-            changed.directives = (*others, _SKIP)
-        elif isinstance(node, InlineFragmentNode):
+            alone = SelectionSetNode(selections=(node,))
+            return InlineFragmentNode(directives=(_SKIP,), selection_set=alone)
+        if isinstance(node, InlineFragmentNode):
+            changed = copy.copy(node)
             changed.selection_set = skipping(node.selection_set)
-        return changed
+            return changed
+        return node
 
-    document = copy.copy(operation.document)
     definitions = []
-    for node in document.definitions:
-        at_root = node is operation.node or (
-            isinstance(node, FragmentDefinitionNode) and node.type_condition.name.value == root_type
-        )
-        changed: Any = copy.copy(node)
-        if at_root:
-            changed.selection_set = skipping(node.selection_set)  # type: ignore[attr-defined]
+    for node in operation.document.definitions:
+        changed = copy.copy(node)
+        if isinstance(changed, OperationDefinitionNode | FragmentDefinitionNode) and (
+            node is operation.node
+            or (
+                isinstance(changed, FragmentDefinitionNode)
+                and changed.type_condition.name.value == root_type
+            )
+        ):
+            changed.selection_set = skipping(changed.selection_set)
         definitions.append(changed)
-    document.definitions = tuple(definitions)
-    return print_ast(document)
+    return print_ast(DocumentNode(definitions=tuple(definitions)))
 
 
 def _key(node: FieldNode) -> str:

@@ -36,6 +36,8 @@ MAX_RECEIVED = 4 * 1024 * 1024
 """Bytes; above this aiohttp closes the socket (1009). Smaller ones, though too long, get an error
 frame from the protocol."""
 
+REFUSED_LINGER_S = 0.5
+
 logger = logging.getLogger(__name__)
 
 Check = Callable[[Start], Awaitable[tuple[Caller, Subscription]]]
@@ -89,9 +91,7 @@ def offers_protocol(request: web.Request) -> bool:
     return SUBPROTOCOL in (one.strip() for one in offered.split(","))
 
 
-def accept(request: web.Request) -> web.WebSocketResponse:
-    """Make the socket of a handshake, not yet prepared."""
-    del request
+def _socket() -> web.WebSocketResponse:
     # No compression: it would be done once a subscriber, for messages that are small.
     return web.WebSocketResponse(
         protocols=(SUBPROTOCOL,), compress=False, max_msg_size=MAX_RECEIVED, timeout=1.0
@@ -100,11 +100,15 @@ def accept(request: web.Request) -> web.WebSocketResponse:
 
 async def refuse(request: web.Request, refused: Refused) -> web.WebSocketResponse:
     """Accept the socket only to say why it is closed, as AppSync does."""
-    socket = accept(request)
+    socket = _socket()
     await socket.prepare(request)
     frame = connection_error(refused.error_type, refused.message, refused.status)
     with contextlib.suppress(ClientError, ConnectionError):
         await socket.send_str(frame.frame)
+        # A client that is just sending its connection_init must not find the socket closed before
+        # it has read why.
+        with contextlib.suppress(TimeoutError):
+            await socket.receive(REFUSED_LINGER_S)
         await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=refused.error_type.encode())
     return socket
 
@@ -122,7 +126,7 @@ class Client:
         keep_alive_s: float,
     ) -> None:
         self._request = request
-        self._socket = accept(request)
+        self._socket = _socket()
         self._connection = connection
         self._subscriptions = subscriptions
         self._check = check

@@ -1,6 +1,5 @@
 """Finds what a command talks to: a laptop stack by its name, or AWS by its stacks' outputs."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,21 +10,8 @@ if TYPE_CHECKING:
     from simulators.target import Target
 
 LAYERS = ("data", "identity", "ingest", "fanout")
-MQTT_PORT = 8883
 AWS_THINGS_PER_S = 8.0
 """AWS: CreateThing, AttachPolicy, AttachThingPrincipal allow 10 requests/s and more an account."""
-
-QUEUE_OUTPUTS = {
-    "ingest": "IngestQueueUrl",
-    "ingest_dlq": "IngestDlqUrl",
-    "projector": "ProjectorQueueUrl",
-    "projector_dlq": "ProjectorDlqUrl",
-    "quarantine": "QuarantineQueueUrl",
-    "bus_dlq": "BusDlqUrl",
-    "iot_errors": "IotErrorsQueueUrl",
-    "fanout_dlq": "FanoutDlqUrl",
-}
-"""Name in `latchline info --json` to output of the stacks."""
 
 
 def find_target(name: str, stage: str | None) -> "Target":
@@ -53,31 +39,14 @@ def aws_info(stage: str) -> dict[str, Any]:
     """
     import boto3
 
+    from local.info import MQTT_PORT, IotInfo, StackInfo
+
     session = boto3.Session()
     outputs = aws_outputs(stage)
     endpoint = session.client("iot").describe_endpoint(endpointType="iot:Data-ATS")
-    http = outputs["GraphqlUrl"]
-    return {
-        "region": session.region_name,
-        "endpoint_url": None,
-        "access_key_id": None,
-        "secret_access_key": None,
-        "iot": {"endpoint": endpoint["endpointAddress"], "port": MQTT_PORT, "ca_file": None},
-        "graphql": {
-            "http": http,
-            "realtime": http.replace("https://", "wss://").replace(
-                ".appsync-api.", ".appsync-realtime-api."
-            ),
-        },
-        "dashboard": None,
-        "table": outputs["TableName"],
-        "device_policy": outputs["DevicePolicyName"],
-        "queues": {name: outputs[output] for name, output in QUEUE_OUTPUTS.items()},
-        "cognito": {
-            "user_pool_id": outputs["UserPoolId"],
-            "client_id": outputs["UserPoolClientId"],
-        },
-    }
+    iot = IotInfo(endpoint=endpoint["endpointAddress"], port=MQTT_PORT, ca_file=None)
+    info = StackInfo.from_outputs(outputs, region=session.region_name or "", iot=iot)
+    return info.model_dump(mode="json")
 
 
 def aws_outputs(stage: str) -> Mapping[str, str]:
@@ -105,17 +74,18 @@ def aws_outputs(stage: str) -> Mapping[str, str]:
     return outputs
 
 
-def state_root() -> Path:
-    """Where Latchline keeps what outlives a command; ignored by git."""
-    return Path(os.environ.get("LATCHLINE_HOME") or Path.cwd()) / ".latchline"
-
-
 def keys_folder(name: str, stage: str | None) -> Path:
     """Return where the lockers' keys are: a laptop stack's go away with its state and registry."""
-    return state_root() / (name if stage is None else f"aws-{stage}") / "fleet"
+    from local.state import state_dir, state_root
+
+    folder = state_dir(name).path if stage is None else state_root() / f"aws-{stage}"
+    return folder / "fleet"
 
 
 def default_truth(name: str, stage: str | None) -> Path:
+    """Return where a run is recorded; it outlives the stack, and git ignores it."""
+    from local.state import state_root
+
     return state_root() / f"truth-{name if stage is None else f'aws-{stage}'}.jsonl"
 
 

@@ -33,7 +33,7 @@ PIPE_VISIBILITY = Duration.seconds(60)
 
 
 class IngestStack(Stack):
-    """IoT rule → ingest → Pipe → bus → projector queue → projector; or straight there, with a tap."""
+    """IoT rule → ingest → Pipe → bus → projector queue → projector; or straight, with a tap."""
 
     def __init__(self, scope: Construct, deployment: Deployment, data: DataStack) -> None:
         super().__init__(
@@ -162,7 +162,7 @@ class IngestStack(Stack):
         return name
 
     def _bus_rule(self, bus: events.EventBus) -> None:
-        """Hands on `$.detail`, so that the projector's queue holds bare envelopes on both routes."""
+        """Hands on `$.detail`, so that the projector's queue holds bare envelopes always."""
         rule = events.Rule(
             self,
             "BusRule",

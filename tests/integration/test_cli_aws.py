@@ -8,8 +8,9 @@ import pytest
 from moto import mock_aws
 from typer.testing import CliRunner
 
+from local.info import QUEUE_OUTPUTS
 from scripts.cli import app
-from scripts.deployment import LAYERS, QUEUE_OUTPUTS, find_target
+from scripts.deployment import LAYERS, find_target
 
 pytestmark = pytest.mark.integration
 

@@ -15,7 +15,6 @@ from tests.support.lambda_events import (
     door_envelope,
     payload,
     presence_envelope,
-    sqs_event,
 )
 from tests.support.projectors import TestBench
 

@@ -66,7 +66,7 @@ def test_presence_join_is_a_semilattice(
 
 @given(st.lists(st.integers(min_value=1, max_value=1_000_000), min_size=1, unique=True), st.data())
 def test_orderly_sessions_end_in_the_last_ones_state(moments: list[int], data: st.DataObject):
-    """Sessions that follow each other show the last one's state, in whatever order they are told."""
+    """Sessions that follow each other show the last one's state, in whatever order told."""
     moments.sort()
     events = []
     for counter, (begin, end) in enumerate(pairwise([*moments, moments[-1] + 10])):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 REGION = "us-east-1"
 PASSWORD = "Correct-horse-7"
+AUTH_FLOWS: list[Any] = ["ALLOW_ADMIN_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
 
 SDL = """
 schema { query: Query mutation: Mutation subscription: Subscription }
@@ -181,7 +182,7 @@ class Api:
     def host(self) -> str:
         return f"{self.api_id}.appsync-api.{REGION}.amazonaws.com"
 
-    def token(self, *groups: str, use: str = "IdToken") -> str:
+    def token(self, *groups: str, use: str = "IdToken", lifetime_s: int = 3600) -> str:
         """A fresh JWT of a new user who is in these groups."""
         cognito = self.stack.client("cognito-idp")
         with contextlib.closing(cognito):
@@ -195,6 +196,14 @@ class Api:
                 with contextlib.suppress(cognito.exceptions.GroupExistsException):
                     cognito.create_group(UserPoolId=pool, GroupName=group)
                 cognito.admin_add_user_to_group(UserPoolId=pool, Username=name, GroupName=group)
+            cognito.update_user_pool_client(
+                UserPoolId=pool,
+                ClientId=self.pool.client_id,
+                ExplicitAuthFlows=AUTH_FLOWS,
+                IdTokenValidity=lifetime_s,
+                AccessTokenValidity=lifetime_s,
+                TokenValidityUnits={"IdToken": "seconds", "AccessToken": "seconds"},
+            )
             answer = cognito.admin_initiate_auth(
                 UserPoolId=pool,
                 ClientId=self.pool.client_id,
@@ -305,7 +314,7 @@ def _user_pool(stack: MiniStack) -> UserPool:
         client = cognito.create_user_pool_client(
             UserPoolId=pool_id,
             ClientName="dashboard",
-            ExplicitAuthFlows=["ALLOW_ADMIN_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
+            ExplicitAuthFlows=AUTH_FLOWS,
         )["UserPoolClient"]
     return UserPool(pool_id, client["ClientId"])
 

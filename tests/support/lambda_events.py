@@ -1,4 +1,4 @@
-"""Events as Lambda's event source mappings hand them to a function, field for field as AWS documents."""
+"""Events as Lambda's event source mappings hand them to a function, as AWS documents them."""
 
 import base64
 import json
@@ -144,5 +144,5 @@ def stream_event(images: Iterable[Mapping[str, Any]], *, first: int = 100) -> di
 
 
 def failed_ids(response: Mapping[str, Any]) -> list[str]:
-    """The identifiers that Lambda is told to deliver again; fails unless they are named explicitly."""
+    """The identifiers that Lambda is told to deliver again, which must be named explicitly."""
     return [failure["itemIdentifier"] for failure in response["batchItemFailures"]]

