@@ -26,6 +26,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.compat import HTTPHeaders
 from botocore.credentials import Credentials
 
+from local.errors import LocalStackError
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
 
@@ -43,7 +45,7 @@ _AUTHORIZATION = re.compile(
 )
 
 
-class Refused(Exception):
+class Refused(LocalStackError):
     """A request whose credentials do not check out.
 
     `status` is the HTTP status, `error_type` and `message` stand in the GraphQL `errors` envelope.

@@ -32,7 +32,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import boto3
 from aiohttp import hdrs, web
-from botocore.credentials import Credentials
+from botocore.config import Config
 
 from local.credentials import (
     COGNITO,
@@ -51,7 +51,7 @@ from local.realtime_socket import Client, handshake_credentials, offers_protocol
 from local.subscriptions import Subscription, Subscriptions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from types_boto3_appsync import AppSyncClient
 
@@ -72,11 +72,14 @@ class Gateway:
         The deployed API. It is read once, in `start`.
     credentials
         Access key to secret of those who sign for the gateway's own host; the first is the
-        emulator's root key, with which the gateway itself signs.
+        emulator's root key, with which the gateway itself reads the API.
     user_pool
         The pool and client whose tokens are accepted; None accepts no tokens.
     host, port
         Where to listen; 0 takes a free port.
+    iam_groups
+        The groups that resolvers of HTTP requests see for a caller who signed; the emulator gives
+        them no IAM identity. On AWS they see `userArn` instead.
     keep_alive_s, connection_timeout_ms
         As in AppSync: `ka` every 60 s, and how long a client should wait for one.
     """
@@ -91,6 +94,7 @@ class Gateway:
         user_pool: UserPool | None,
         host: str = "127.0.0.1",
         port: int = 0,
+        iam_groups: Sequence[str] = ("operators",),
         keep_alive_s: float = 60.0,
         connection_timeout_ms: int = 300_000,
     ) -> None:
@@ -101,6 +105,7 @@ class Gateway:
         self._user_pool = user_pool
         self._host = host
         self.port = port
+        self._iam_groups = tuple(iam_groups)
         self._keep_alive_s = keep_alive_s
         self._connection_timeout_ms = connection_timeout_ms
         self._paused = False
@@ -133,7 +138,11 @@ class Gateway:
                     ),
                 )
             )
-            self._threads = cleanup.enter_context(ThreadPoolExecutor(4, "appsync-gateway"))
+            self._threads = ThreadPoolExecutor(4, "appsync-gateway")
+            # In a thread of its own, because it waits for evaluations that are still running.
+            cleanup.push_async_callback(
+                asyncio.to_thread, self._threads.shutdown, cancel_futures=True
+            )
             root_key, root_secret = next(iter(self._credentials.items()))
             self._appsync: AppSyncClient = boto3.client(
                 "appsync",
@@ -141,6 +150,9 @@ class Gateway:
                 region_name=self._region,
                 aws_access_key_id=root_key,
                 aws_secret_access_key=root_secret,
+                config=Config(
+                    connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2}
+                ),
             )
             cleanup.callback(self._appsync.close)
             self._api = await self._in_thread(read_api, self._appsync, self._api_id)
@@ -150,7 +162,7 @@ class Gateway:
                 self._upstream_url,
                 self._api_id,
                 self._region,
-                Credentials(root_key, root_secret),
+                self._iam_groups,
                 session,
             )
             self._api_host = upstream.host

@@ -18,6 +18,7 @@ from graphql import GraphQLInterfaceType, GraphQLObjectType, GraphQLSchema, buil
 from graphql.execution.values import get_directive_values
 
 from local.credentials import IAM, Caller
+from local.errors import LocalStackError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -47,7 +48,7 @@ _MODES = {
 }
 
 
-class ResolverError(Exception):
+class ResolverError(LocalStackError):
     """A subscription resolver refused (`util.unauthorized`) or failed (`util.error`)."""
 
     def __init__(self, error_type: str, message: str) -> None:

@@ -5,12 +5,12 @@ A request comes in one of two ways:
 * for AppSync's own host name, `<api>.appsync-api.<region>.amazonaws.com`, signed by a role (the
   fan-out, through `HTTP_PROXY`): handed on untouched, because the emulator knows the role's secret,
   verifies the signature and asks the role's policy about every field;
-* anything else: verified here, checked against the schema's auth directives, handed on with the
-  root key's signature or with its token.
+* anything else: verified here, checked against the schema's auth directives, handed on with its
+  token, or with a stand-in token if it was signed.
 
 Gaps: MiniStack with AUTH=true verifies neither tokens nor the signature of a root-class key (the
-configured one, `test`, any account number), and enforces no auth directives. Seen in MiniStack
-1.5.33.
+configured one, `test`, any account number), enforces no auth directives, and gives resolvers no
+`ctx.identity` for a signed request. Seen in MiniStack 1.5.33.
 """
 
 from __future__ import annotations
@@ -22,16 +22,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import jwt
 from aiohttp import hdrs, web
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from graphql import OperationType
 from multidict import CIMultiDict
 from yarl import URL
 
 from local.credentials import (
     COGNITO,
-    SERVICE,
     Authenticator,
     Caller,
     Refused,
@@ -48,8 +46,6 @@ from local.realtime_operations import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from botocore.credentials import Credentials
 
     from local.realtime_api import DeployedApi
     from local.subscriptions import Subscriptions
@@ -85,12 +81,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """The emulator's endpoint and the key that is root there."""
+    """The emulator's endpoint, and how requests get there.
+
+    `iam_groups` is what resolvers see as the groups of a caller who came with IAM: they have no
+    other way here to tell a machine from a person without groups.
+    """
 
     url: str
     api_id: str
     region: str
-    root: Credentials
+    iam_groups: tuple[str, ...]
     session: aiohttp.ClientSession
 
     @property
@@ -113,14 +113,21 @@ class Upstream:
     ) -> tuple[int, Any, bytes]:
         """Hand on a request of a caller whom the gateway has verified."""
         url = f"{self.url}/v1/apis/{self.api_id}/graphql"
-        headers = CIMultiDict({hdrs.CONTENT_TYPE: "application/json"})
-        if caller.mode == COGNITO:
-            headers[hdrs.AUTHORIZATION] = authorization
-        else:
-            signed = AWSRequest(method="POST", url=url, data=body, headers=dict(headers))
-            SigV4Auth(self.root, SERVICE, self.region).add_auth(signed)
-            headers.update(signed.headers.items())
+        token = authorization if caller.mode == COGNITO else self._stand_in(caller)
+        headers = CIMultiDict({hdrs.CONTENT_TYPE: "application/json", hdrs.AUTHORIZATION: token})
         return await self._post(url, headers, body)
+
+    def _stand_in(self, caller: Caller) -> str:
+        """Make a token whose claims become `ctx.identity`; the emulator verifies none."""
+        identity = caller.identity
+        claims = {
+            "sub": identity["userArn"],
+            "username": identity["username"],
+            "userArn": identity["userArn"],
+            "accountId": identity["accountId"],
+            "cognito:groups": list(self.iam_groups),
+        }
+        return jwt.encode(claims, "", algorithm="none")
 
     async def _post(
         self, url: str, headers: CIMultiDict[str], body: bytes
@@ -209,7 +216,7 @@ class GraphqlEndpoint:
             return _response(status, headers, answer)
         result: dict[str, Any] = {"data": {}}
         keys = frozenset(one.key for one in refused)
-        if keys != asked.operation.root_fields().keys():
+        if keys != asked.operation.root_fields.keys():
             root = self._api.schema.get_root_type(kind)
             query = without_fields(asked.operation, root.name if root else "", keys)
             rest = json.dumps({**asked.message, "query": query}).encode()
@@ -232,7 +239,7 @@ class GraphqlEndpoint:
         """
         if asked.operation.kind is not OperationType.MUTATION:
             return
-        fields = asked.operation.root_fields()
+        fields = asked.operation.root_fields
         if not self._subscriptions.wants(nodes[0].name.value for nodes in fields.values()):
             return
         result = json.loads(answer)
@@ -241,7 +248,7 @@ class GraphqlEndpoint:
         for key, nodes in fields.items():
             value = data.get(key)
             if isinstance(value, dict) and [key] not in failed:
-                if asked.operation.renames(nodes):
+                if key in asked.operation.renamed:
                     value = asked.operation.by_field_name(value, nodes)
                 self._subscriptions.publish(nodes[0].name.value, value)
 

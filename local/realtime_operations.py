@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from graphql import (
@@ -33,6 +33,8 @@ from graphql import (
 )
 from graphql.error import GraphQLError
 
+from local.errors import LocalStackError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -47,13 +49,13 @@ _SKIP = DirectiveNode(
 )
 
 
-class BadDocument(Exception):
+class BadDocument(LocalStackError):
     """A document that does not parse, or that has no such operation."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Operation:
-    """One operation of a parsed document."""
+    """One operation of a parsed document; what is asked of it often is worked out once."""
 
     document: DocumentNode
     node: OperationDefinitionNode
@@ -63,6 +65,7 @@ class Operation:
     def kind(self) -> OperationType:
         return self.node.operation
 
+    @cached_property
     def root_fields(self) -> dict[str, list[FieldNode]]:
         """Response key → the nodes that ask for it, fragments followed."""
         return _by_key(self.fields(self.node.selection_set))
@@ -97,10 +100,14 @@ class Operation:
             if key in value
         }
 
-    def renames(self, nodes: Sequence[FieldNode]) -> bool:
-        """Whether anything below these fields has an alias."""
+    @cached_property
+    def renamed(self) -> frozenset[str]:
+        """The keys of the root fields below which anything has an alias."""
+        return frozenset(key for key, nodes in self.root_fields.items() if self._renames(nodes))
+
+    def _renames(self, nodes: Sequence[FieldNode]) -> bool:
         return any(
-            field.alias is not None or self.renames([field])
+            field.alias is not None or self._renames([field])
             for node in nodes
             for field in self.fields(node.selection_set)
         )
@@ -160,7 +167,7 @@ def refusals(api: DeployedApi, operation: Operation, caller: Caller) -> list[Ref
         return []
     may = partial(api.may, caller)
     found = []
-    for key, nodes in operation.root_fields().items():
+    for key, nodes in operation.root_fields.items():
         denied = _denied(may, operation, root, nodes, (key,))
         if denied is not None:
             field = root.fields[nodes[0].name.value]

@@ -6,8 +6,8 @@ in `_ON_FRAME`; everything else is an error frame, never an exception and never 
 
 One `start` lives through two phases: PENDING while its credentials and its resolver are checked,
 ACTIVE from `start_ack` on. A client may stop and reuse an id while an earlier start of that id is
-still being checked, so each start carries a serial number and a late verdict on an old one is
-ignored.
+still being checked, so each start carries a serial number; a verdict on an old one, or one that
+does not fit the phase, is ignored.
 
 Source of the frames: AppSync developer guide, "Building a real-time WebSocket client". The names
 of the error types are those that clients report from the service (aws-amplify/amplify-js#12818,
@@ -125,28 +125,27 @@ class Connection:
 
     def admitted(self, start: Start) -> list[Action]:
         """Tell that a start passed its checks."""
-        if not self._is_current(start):
+        if not self._is(start, Phase.PENDING):
             return []
         self._operations[start.id].phase = Phase.ACTIVE
         return [_frame("start_ack", start.id), Subscribe(start.id, start.serial)]
 
     def refused(self, start: Start, errors: Sequence[Error]) -> list[Action]:
         """Tell that a start failed its checks; the id is free again."""
-        if not self._is_current(start):
+        if not self._is(start, Phase.PENDING):
             return []
         del self._operations[start.id]
         return [error_frame(start.id, errors)]
 
     def ended(self, start: Start, errors: Sequence[Error]) -> list[Action]:
         """End a running subscription from our side (its token ran out)."""
-        if not self._is_current(start):
+        if not self._is(start, Phase.ACTIVE):
             return []
         del self._operations[start.id]
         return [Unsubscribe(start.id), error_frame(start.id, errors)]
 
-    def _is_current(self, start: Start) -> bool:
-        operation = self._operations.get(start.id)
-        return operation is not None and operation.serial == start.serial
+    def _is(self, start: Start, phase: Phase) -> bool:
+        return self._operations.get(start.id) == _Operation(start.serial, phase)
 
     def _connection_init(self, _: Mapping[str, Any]) -> list[Action]:
         payload = {"connectionTimeoutMs": self._connection_timeout_ms}

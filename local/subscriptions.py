@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from graphql import FieldNode, GraphQLError, GraphQLSchema, OperationType, execute_sync, validate
 from graphql.execution.values import get_argument_values, get_variable_values
 
+from local.errors import LocalStackError
 from local.realtime_operations import BadDocument, Operation, parse_operation
 from local.realtime_protocol import data_frame
 
@@ -39,7 +40,7 @@ _NOT_A_SUBSCRIPTION = (
 logger = logging.getLogger(__name__)
 
 
-class InvalidSubscription(Exception):
+class InvalidSubscription(LocalStackError):
     """A `start` whose document cannot be subscribed to; `errors` go to the client."""
 
     def __init__(self, errors: Sequence[Mapping[str, Any]]) -> None:
@@ -133,7 +134,7 @@ class Subscriptions:
         errors = validate(self._schema, operation.document)
         if errors:
             raise InvalidSubscription([_error("ValidationError", e.message) for e in errors])
-        roots = list(operation.root_fields().values())
+        roots = list(operation.root_fields.values())
         if len(roots) != 1 or roots[0][0].name.value.startswith("__"):
             raise InvalidSubscription(
                 [_error("ValidationError", "a subscription must have exactly one field")]

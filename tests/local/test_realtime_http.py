@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -15,8 +16,9 @@ from gql import Client, gql
 from gql.transport.aiohttp import AIOHTTPTransport
 from gql.transport.appsync_auth import AppSyncIAMAuthentication, AppSyncJWTAuthentication
 
+from infra.resolver_code import SOURCES, resolver_code
 from local.realtime import Gateway
-from tests.support.appsync_client import REGION, sign
+from tests.support.appsync_client import REGION, connected, sign
 from tests.support.appsync_stack import Api, deploy, ministack
 
 pytestmark = pytest.mark.integration
@@ -31,15 +33,19 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
         yield deploy(stack)
 
 
-@pytest.fixture
-async def gateway(api: Api) -> AsyncIterator[Gateway]:
-    gateway = Gateway(
+def make_gateway(api: Api) -> Gateway:
+    return Gateway(
         upstream=api.stack.url,
         api_id=api.api_id,
         region=REGION,
         credentials={api.stack.access_key: api.stack.secret_key},
         user_pool=api.pool,
     )
+
+
+@pytest.fixture
+async def gateway(api: Api) -> AsyncIterator[Gateway]:
+    gateway = make_gateway(api)
     await gateway.start()
     try:
         yield gateway
@@ -147,6 +153,85 @@ async def test_proxied_request_with_a_wrong_signature_is_refused(
     assert answer.status_code == 200
 
 
+FAN_OUT = """
+import json, sys
+from pipeline.appsync import AppSync, Publication, iam_transport
+from pipeline.deadline import Deadline
+
+tile = json.loads(sys.argv[2])
+appsync = AppSync(iam_transport(sys.argv[1], "us-east-1"), lambda: 1_700_000_000_000)
+buildings = ("oak-yard", "maple-court")
+batches = [Publication(name, [tile | {"buildingId": name}], []) for name in buildings]
+failures = appsync.publish(batches, Deadline(20))
+print(json.dumps({str(index): str(error) for index, error in failures.items()}))
+"""
+
+
+async def test_fan_outs_own_client_reaches_subscribers_of_latchlines_own_api(api: Api) -> None:
+    """The project's schema, resolvers and AppSync client, in a process set up like the function."""
+    fields = [("Mutation", "publishTiles"), ("Subscription", "onTiles")]
+    own = deploy(
+        api.stack,
+        (SOURCES.parent / "schema.graphql").read_text(),
+        {field: resolver_code(*field) for field in fields},
+    )
+    tile = {
+        "buildingId": "",
+        "lockerId": "l03",
+        "doorId": "d1",
+        "version": "1",
+        "kind": "opened",
+        "status": "open",
+        "open": True,
+        "occupied": False,
+        "at": "2026-11-20T12:00:00.000Z",
+        "receivedAt": 1.0,
+        "projectedAt": 2.0,
+    }
+    gateway = make_gateway(own)
+    await gateway.start()
+    try:
+        name = host(gateway)
+        credentials = sign(root(api), name, path="/graphql/connect")
+        async with connected(gateway.port, credentials) as client:
+            query = (
+                "subscription S($b: ID!) { onTiles(buildingId: $b) "
+                "{ buildingId publishedAt tiles { doorId status at trace } lockers { lockerId } } }"
+            )
+            variables = {"b": "maple-court"}
+            token = own.token("building:maple-court")
+            await client.start("1", query, variables, credentials=token, host=name)
+            assert (await client.receive())["type"] == "start_ack"
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-c",
+                FAN_OUT,
+                f"http://{own.host}/graphql",
+                json.dumps(tile),
+                stdout=asyncio.subprocess.PIPE,
+                env={
+                    "HTTP_PROXY": f"http://{name}",
+                    "NO_PROXY": "127.0.0.1,localhost",
+                    "AWS_ACCESS_KEY_ID": own.publisher["access_key"],
+                    "AWS_SECRET_ACCESS_KEY": own.publisher["secret_key"],
+                    "AWS_SESSION_TOKEN": own.publisher["token"],
+                    "PYTHONPATH": str(SOURCES.parent.parent),
+                },
+            )
+            printed, _ = await process.communicate()
+            assert json.loads(printed) == {}
+            assert (await client.receive())["payload"]["data"]["onTiles"] == {
+                "buildingId": "maple-court",
+                "publishedAt": 1_700_000_000_000.0,
+                "tiles": [{"doorId": "d1", "status": "open", "at": tile["at"], "trace": None}],
+                "lockers": [],
+            }
+            await client.start("2", query, {"b": "oak-yard"}, credentials=token, host=name)
+            assert (await client.receive())["type"] == "error"
+    finally:
+        await gateway.stop()
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -228,6 +313,23 @@ async def test_cognito_groups_of_a_directive_are_required(api: Api, gateway: Gat
     operator = {"Authorization": api.token("operators", use="AccessToken")}
     _, answer, _ = await post(gateway, operator, query)
     assert answer == {"data": {"attention": None}}
+
+
+async def test_resolver_that_checks_the_caller_lets_machines_and_managers_in(
+    api: Api, gateway: Gateway
+) -> None:
+    """A signed caller passes a check made for IAM, a manager one made for groups, others do not."""
+    body = document('{ mine(buildingId: "maple-court") { doorId } }')
+    for headers in (
+        signed(api, gateway, body),
+        {"Authorization": api.token("building:maple-court")},
+        {"Authorization": api.token("operators")},
+    ):
+        _, answer, _ = await post(gateway, headers, body)
+        assert answer == {"data": {"mine": None}}
+    for token in (api.token(), api.token("building:oak-yard")):
+        _, answer, _ = await post(gateway, {"Authorization": token}, body)
+        assert answer["errors"]
 
 
 async def test_malformed_requests_get_appsyncs_400(api: Api, gateway: Gateway) -> None:

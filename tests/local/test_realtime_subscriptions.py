@@ -146,15 +146,15 @@ def test_aliases_of_a_mutation_are_turned_back() -> None:
         fragment f on Batch { d: doors { i: id ... on Door { name } } }""",
         None,
     )
-    (nodes,) = operation.root_fields().values()
-    assert operation.renames(nodes)
+    (nodes,) = operation.root_fields.values()
+    assert operation.renamed == {"a"}
     value = {"b": "b1", "d": [{"i": "1", "name": None}, {"i": "2", "name": "x"}]}
     assert operation.by_field_name(value, nodes) == {
         "building": "b1",
         "doors": [{"id": "1", "name": None}, {"id": "2", "name": "x"}],
     }
     plain = parse_operation("mutation { a: publish { building doors { id } } }", None)
-    assert not plain.renames(plain.root_fields()["a"])
+    assert plain.renamed == frozenset()
 
 
 @pytest.mark.parametrize("query", ["{", "", "{ a } query B { b }", "fragment f on Q { a }"])
@@ -167,7 +167,7 @@ def test_document_without_one_operation_is_refused(query: str) -> None:
 def test_operation_is_picked_by_its_name() -> None:
     """`operationName` chooses among several."""
     operation = parse_operation("query A { a } query B { b }", "B")
-    assert list(operation.root_fields()) == ["b"]
+    assert list(operation.root_fields) == ["b"]
 
 
 @pytest.mark.parametrize(

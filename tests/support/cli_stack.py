@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-COMMAND = (sys.executable, "-m", "scripts.cli")
+COMMAND = (str(Path(sys.executable).with_name("latchline")),)
 READY = "Ctrl-C stops it"
 START_S = 180
 STOP_S = 30

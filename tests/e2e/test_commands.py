@@ -1,0 +1,172 @@
+"""The command line as its user meets it: the good day, and the clear message on a bad one."""
+
+import json
+import os
+import re
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli_stack import CliStack, cli_stack, latchline
+from tests.support.wait import wait_for
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+
+INFO_SHAPE = {
+    "region": str,
+    "endpoint_url": str,
+    "access_key_id": str,
+    "secret_access_key": str,
+    "iot": {"endpoint": str, "port": int, "ca_file": str},
+    "graphql": {"http": str, "realtime": str},
+    "dashboard": type(None),
+    "table": str,
+    "device_policy": str,
+    "queues": dict.fromkeys(
+        (
+            "ingest", "ingest_dlq", "projector", "projector_dlq",
+            "quarantine", "bus_dlq", "iot_errors", "fanout_dlq",
+        ),
+        str,
+    ),
+    "cognito": {"user_pool_id": str, "client_id": str},
+}  # fmt: skip
+
+
+def shape_of(value: object) -> object:
+    return (
+        {name: shape_of(each) for name, each in value.items()}
+        if isinstance(value, dict)
+        else type(value)
+    )
+
+
+def test_info_is_the_hand_over(stack: CliStack):
+    """Exactly the documented shape, and only its owner may read the keys."""
+    assert shape_of(stack.info) == INFO_SHAPE
+    (file,) = stack.home.rglob("info.json")
+    assert file.stat().st_mode & 0o077 == 0
+
+
+def test_a_fleet_run_is_verified(stack: CliStack, tmp_path: Path):
+    """A run leaves ground truth behind, and verify finds nothing lost, wrong or extra."""
+    truth = tmp_path / "truth.jsonl"
+    options = (
+        "--lockers",
+        "6",
+        "--buildings",
+        "2",
+        "--doors",
+        "3",
+        "--rate",
+        "20",
+        "--duration",
+        "6",
+    )
+    ran = stack.run("fleet", "run", *options, "--truth", str(truth), "--json")
+    assert ran.returncode == 0, ran.stderr
+    summary = json.loads(ran.stdout)
+    assert summary["acknowledged"] >= 50
+    verified = stack.run("verify", "--truth", str(truth), "--json")
+    assert verified.returncode == 0, verified.stdout
+
+
+def test_verify_finds_what_is_missing(stack: CliStack, tmp_path: Path):
+    """An event that only the truth knows is reported as lost, and the exit status says so."""
+    truth = tmp_path / "truth.jsonl"
+    options = ("--lockers", "2", "--buildings", "1", "--rate", "10", "--duration", "3")
+    assert stack.run("fleet", "run", *options, "--truth", str(truth)).returncode == 0
+    lines = truth.read_text().splitlines()
+    last = next(line for line in reversed(lines) if '"record":"event"' in line.replace(" ", ""))
+    invented = json.loads(last)
+    version = str(int(invented["version"]) + 1000).zfill(20)
+    settled = {
+        "record": "settled", "thing": invented["thing"], "version": version,
+        "outcome": "acknowledged", "attempts": 1, "latency_ms": 1.0, "reason": None,
+    }  # fmt: skip
+    forged = [json.dumps({**invented, "version": version}), json.dumps(settled)]
+    truth.write_text("\n".join([*lines[:-1], *forged, lines[-1]]) + "\n")
+    verified = stack.run("verify", "--truth", str(truth))
+    assert verified.returncode == 1
+    assert "lost" in verified.stdout
+
+
+def test_a_second_up_of_the_same_name_is_refused(stack: CliStack):
+    """Nothing is started, and the message says what to do."""
+    again = stack.run("up")
+    assert again.returncode != 0
+    message = again.stdout + again.stderr
+    assert stack.name in message
+    assert "down" in message
+    assert "Traceback" not in message
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path):
+    """The message names the port; nothing is left behind."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        refused = latchline("up", "--name", "taken", "--port", str(port), home=tmp_path)
+    assert refused.returncode != 0
+    assert str(port) in refused.stdout + refused.stderr
+    assert "Traceback" not in refused.stdout + refused.stderr
+    assert not list(tmp_path.rglob("info.json"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("info", "--json", "--name", "nobody"), "nobody"),
+        (("verify", "--name", "nobody"), "nobody"),
+        (("fleet", "run", "--name", "nobody", "--duration", "1"), "nobody"),
+        (("fleet", "run", "--lockers", "0"), "0"),
+        (("fleet", "run", "--rate", "fast"), "fast"),
+        (("up", "--route", "sideways"), "sideways"),
+        (("up", "--name", "No Such Name"), "No Such Name"),
+        (("up", "--port", "99999"), "99999"),
+        (("sideways",), "sideways"),
+    ],
+)
+def test_what_cannot_be_is_said_clearly(arguments: tuple[str, ...], words: str, tmp_path: Path):
+    """One message that names the value, exit status 2, no traceback."""
+    refused = latchline(*arguments, home=tmp_path)
+    message = refused.stdout + refused.stderr
+    assert refused.returncode == 2, message
+    assert words in message
+    assert "Traceback" not in message
+
+
+def test_the_demo_ends_by_itself_with_a_verdict(tmp_path: Path):
+    """With a duration it stops, says what it saw and judges it; nothing is left running."""
+    ran = latchline("demo", "--duration", "5", "--name", "demo-test", home=tmp_path, timeout_s=200)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    last = ran.stdout.strip().splitlines()[-1]
+    assert re.search(r"ok: \d+ of \d+ events acknowledged, 0 lost, 0 wrong, 0 extra", last), last
+    assert not list(tmp_path.rglob("info.json"))
+    wait_for(lambda: not processes_with(str(tmp_path)), what="processes left by the demo")
+
+
+def processes_with(text: str) -> list[int]:
+    """Process ids whose command line or environment names the text (Linux)."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            seen = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if text.encode() in seen and int(entry.name) != os.getpid():
+            found.append(int(entry.name))
+    return found
+
+
+def test_the_direct_route_ends_in_the_same_tiles(tmp_path: Path):
+    """`route=direct` skips pipe and bus, a second stack beside the first; the verdict is the same."""
+    with cli_stack(tmp_path, "direct", "--route", "direct") as stack:
+        truth = tmp_path / "truth.jsonl"
+        options = ("--lockers", "4", "--buildings", "2", "--rate", "20", "--duration", "5")
+        ran = stack.run("fleet", "run", *options, "--truth", str(truth))
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        verified = stack.run("verify", "--truth", str(truth))
+        assert verified.returncode == 0, verified.stdout
