@@ -6,9 +6,8 @@ in `local` makes a boto3 client in any other way.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import boto3
@@ -29,34 +28,47 @@ HERMETIC: Mapping[str, str] = {
 """Environment of every process of ours: no profile, no instance role."""
 
 
-@dataclass(frozen=True)
 class Endpoint:
     """A MiniStack and the root keys it was started with."""
 
-    url: str
-    access_key: str
-    secret_key: str
-    region: str = REGION
+    def __init__(self, url: str, access_key: str, secret_key: str, *, region: str = REGION) -> None:
+        self.url = url
+        self.access_key = access_key
+        self.secret_key = secret_key
+        self.region = region
+        self._clients: dict[str, Any] = {}
+        self._lock = threading.Lock()
 
-    @cached_property
-    def _session(self) -> boto3.Session:
-        return boto3.Session(
+    def client(self, service: str) -> Any:
+        """Return the boto3 client of a service; made once, and threads may share it."""
+        with self._lock:
+            if service not in self._clients:
+                self._clients[service] = self.make_client(service)
+            return self._clients[service]
+
+    def make_client(self, service: str) -> Any:
+        """Make a client that the caller closes."""
+        session: Any = boto3.Session(  # the stubs overload on literal service names
             aws_access_key_id=self.access_key,
             aws_secret_access_key=self.secret_key,
             region_name=self.region,
         )
-
-    def client(self, service: str, **options: Any) -> Any:
-        """Return a boto3 client, which threads may share; `options` go to botocore's Config."""
         config = Config(
             connect_timeout=2,
-            read_timeout=options.pop("read_timeout", 30),
+            read_timeout=60,
             retries={"mode": "standard", "total_max_attempts": 2},
+            max_pool_connections=16,
+            # The user's proxy has no business with a server on this machine.
             proxies={},
-            **options,
         )
-        session: Any = self._session  # the stubs overload on literal service names
         return session.client(service, endpoint_url=self.url, config=config)
+
+    def close(self) -> None:
+        """Close the connections of all clients."""
+        with self._lock:
+            for client in self._clients.values():
+                client.close()
+            self._clients.clear()
 
     def sign(
         self, service: str, path: str, body: bytes, headers: Mapping[str, str]

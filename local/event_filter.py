@@ -96,7 +96,7 @@ def _leaf_matches(wanted: Any, found: Any) -> bool:
     ((operator, operand),) = wanted.items()
     if operator == "exists":
         # AWS: works on leaves only; an object in that place is not one.
-        return (found is not _MISSING and not isinstance(found, Mapping)) == operand
+        return bool(operand) == (found is not _MISSING and not isinstance(found, Mapping))
     if found is _MISSING:
         return False
     if operator == "prefix":

@@ -2,7 +2,7 @@
 
 Facts (MiniStack 1.5.33): `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` of its environment are its
 root key pair; under `AUTH=true` every signature is verified and IAM is evaluated, for functions too.
-The access keys `test` and twelve digits are other names of the root, with the same secret.
+`test` and account numbers are other access keys of the root, with the same secret.
 """
 
 from __future__ import annotations

@@ -22,7 +22,6 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,12 +32,13 @@ from local.assembly import zip_files
 from local.endpoint import Endpoint
 from local.errors import AdapterError, DeploymentError
 from local.pipe_template import unsupported
+from local.warm import warm
 
 PIPE = "AWS::Pipes::Pipe"
 BATCH_MAX = 10
 """AWS: a pipe whose target is a bus takes at most ten messages, PutEvents' limit."""
 CONCURRENCY = 2
-"""MiniStack starts a process for each batch in flight, up to five; MaximumConcurrency's least is 2."""
+"""MiniStack starts a process for each batch in flight, up to five. AWS: the least one can set."""
 STATE_POLL_S = 0.5
 GIVE_UP_S = 30.0
 """After so long without an answer the adapter ends, and the stack with it."""
@@ -217,28 +217,7 @@ class PipeAdapter:
         self._mapping = created["UUID"]
 
 
-def warm(endpoint: Endpoint, function: str, workers: int) -> None:
-    """Start that many processes of a function, with empty batches at the same time (blocking).
-
-    Raises
-    ------
-    AdapterError
-        The function fails even without a record; the message has its error.
-    """
-    client = endpoint.client("lambda", max_pool_connections=workers)
-
-    def invoke(_: int) -> None:
-        answer = client.invoke(FunctionName=function, Payload=b'{"Records": []}')
-        payload = answer["Payload"].read()
-        if "FunctionError" in answer:
-            raise AdapterError(f"function {function} does not start: {payload.decode()[:2000]}")
-
-    with ThreadPoolExecutor(workers) as threads:
-        list(threads.map(invoke, range(workers)))
-
-
 def _sources() -> dict[str, bytes]:
     folder = Path(__file__).parent
-    return {
-        name: (folder / name).read_bytes() for name in ("pipe_function.py", "pipe_template.py")
-    }
+    names = ("__init__.py", "pipe_function.py", "pipe_template.py")
+    return {f"local/{name}": (folder / name).read_bytes() for name in names}

@@ -14,7 +14,8 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from pipe_template import render, source_event  # beside this file in the artifact
+
+from local.pipe_template import render, source_event
 
 PUT_EVENTS_MAX = 10
 """AWS: entries of one PutEvents request."""

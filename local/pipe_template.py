@@ -10,6 +10,7 @@ arrays without. A variable whose path leads nowhere leaves nothing behind.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Mapping
@@ -28,12 +29,10 @@ def unsupported(template: str) -> str | None:
 
 
 def source_event(message: Mapping[str, Any]) -> dict[str, Any]:
-    """A record as Pipes sees it: that of the event source mapping, its body parsed if it is JSON."""
+    """A record of the event source mapping as Pipes sees it: its body parsed, if it is JSON."""
     event = dict(message)
-    try:
+    with contextlib.suppress(ValueError):
         event["body"] = json.loads(event["body"])
-    except ValueError:
-        pass
     return event
 
 

@@ -51,9 +51,7 @@ def choose(wanted: Ports) -> ChosenPorts:
                 f"stop what listens there, or leave {option} out for a free one"
             )
     free = iter(_free_ports(len(asked), avoid=frozenset(seen)))
-    gateway, mqtt, realtime = (
-        next(free) if port is None else port for _, port in asked.values()
-    )
+    gateway, mqtt, realtime = (next(free) if port is None else port for _, port in asked.values())
     return ChosenPorts(gateway, mqtt, realtime)
 
 

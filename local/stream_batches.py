@@ -40,7 +40,7 @@ LONGEST_WAIT_S = 30.0
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MappingConfig:
     """An event source mapping's settings. Ages in seconds; -1 stands for no limit."""
 

@@ -14,7 +14,6 @@ is still in the stream, too.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import zlib
@@ -204,7 +203,9 @@ class EmulatorStream:
     event has them as they are on the wire; and a poll costs a fifth of the time.
     """
 
-    def __init__(self, endpoint: Endpoint, session: aiohttp.ClientSession, arn: str, start: str):
+    def __init__(
+        self, endpoint: Endpoint, session: aiohttp.ClientSession, arn: str, start: str
+    ) -> None:
         self._endpoint = endpoint
         self._session = session
         self._arn = arn
@@ -309,8 +310,7 @@ class QueueDestination:
 
     def _send(self, body: str) -> None:
         client = self._endpoint.client("sqs")
-        with contextlib.closing(client):
-            if self._url is None:
-                name = self._arn.rsplit(":", 1)[-1]
-                self._url = client.get_queue_url(QueueName=name)["QueueUrl"]
-            client.send_message(QueueUrl=self._url, MessageBody=body)
+        if self._url is None:
+            name = self._arn.rsplit(":", 1)[-1]
+            self._url = client.get_queue_url(QueueName=name)["QueueUrl"]
+        client.send_message(QueueUrl=self._url, MessageBody=body)

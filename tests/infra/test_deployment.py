@@ -1,0 +1,209 @@
+"""The synthesized templates, deployed by CloudFormation into the emulator and asked over HTTP."""
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.deploy import deploy
+from local.endpoint import Endpoint
+from pipeline import items
+from pipeline.contract import DoorEvent, Kind, Thing
+from pipeline.merge import LockerPresence, Session
+from tests.support.appsync_stack import MiniStack, ministack
+from tests.support.templates import Assembly
+
+pytestmark = [pytest.mark.infra, pytest.mark.xdist_group("templates")]
+
+THING = Thing("maple-court", "l03")
+PASSWORD = "Correct-horse-7-battery"  # noqa: S105
+QUERY = """
+query ($building: ID!, $locker: ID!) {
+  building(buildingId: $building) {
+    buildingId
+    tiles { buildingId lockerId doorId version kind status open occupied fault at receivedAt
+            queuedAt projectedAt trace }
+    lockers { buildingId lockerId connected since reason revision receivedAt projectedAt }
+    nextToken
+  }
+  lockerHistory(buildingId: $building, lockerId: $locker, limit: 1) {
+    items { eventId version fault }
+    nextToken
+  }
+}
+"""
+
+
+def event(seq: int, fault: str | None = None) -> DoorEvent:
+    return DoorEvent(
+        thing=THING,
+        door="d02",
+        kind=Kind.OPENED,
+        boot=1763625600,
+        seq=seq,
+        at="2026-11-20T10:00:00.042Z",
+        open=True,
+        occupied=False,
+        fault=fault,
+        received_at=1795168800123,
+        trace="trace-1",
+        client=str(THING),
+        payload="{}",
+    )
+
+
+@dataclass(frozen=True)
+class Deployment:
+    emulator: MiniStack
+    outputs: dict[str, str]
+
+    def seed(self) -> None:
+        """Items as the projector writes them: a tile, its history, a connected locker."""
+        dynamodb = self.emulator.client("dynamodb")
+        table = self.outputs["TableName"]
+        for each in (event(1), event(2)):
+            dynamodb.put_item(TableName=table, Item=items.history_item(each, days=90))
+        dynamodb.update_item(
+            TableName=table,
+            **items.tile_update(event(2), queued_at=1795168800125, projected_at=1795168800130),
+        )
+        dynamodb.put_item(TableName=table, Item=self.locker)
+
+    @property
+    def locker(self) -> dict[str, Any]:
+        return items.locker_item(
+            THING,
+            LockerPresence(Session(1795168000000, 1, "s1"), {}),
+            revision=1,
+            received_at=1795168000100,
+            projected_at=1795168000200,
+        )
+
+    def token(self, *groups: str) -> str:
+        """Access token of a new person in these groups."""
+        cognito = self.emulator.client("cognito-idp")
+        pool = self.outputs["UserPoolId"]
+        email = f"{'-'.join(groups).replace(':', '-')}@example.com"
+        cognito.admin_create_user(UserPoolId=pool, Username=email, MessageAction="SUPPRESS")
+        cognito.admin_set_user_password(
+            UserPoolId=pool, Username=email, Password=PASSWORD, Permanent=True
+        )
+        for group in groups:
+            if group != "operators":
+                cognito.create_group(UserPoolId=pool, GroupName=group)
+            cognito.admin_add_user_to_group(UserPoolId=pool, Username=email, GroupName=group)
+        answer = cognito.admin_initiate_auth(
+            UserPoolId=pool,
+            ClientId=self.outputs["UserPoolClientId"],
+            AuthFlow="ADMIN_USER_PASSWORD_AUTH",
+            AuthParameters={"USERNAME": email, "PASSWORD": PASSWORD},
+        )
+        return str(answer["AuthenticationResult"]["AccessToken"])
+
+    def query(self, token: str, text: str, **variables: Any) -> dict[str, Any]:
+        request = urllib.request.Request(
+            f"{self.emulator.url}/v1/apis/{self.outputs['ApiId']}/graphql",
+            data=json.dumps({"query": text, "variables": variables}).encode(),
+            headers={"Authorization": token, "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            body: dict[str, Any] = json.load(answer)
+        return body
+
+
+@pytest.fixture(scope="module", params=["bus", "direct"])
+def deployment(
+    request: pytest.FixtureRequest,
+    assemblies: dict[str, Assembly],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Deployment]:
+    folder: Path = tmp_path_factory.mktemp("emulator")
+    with ministack(folder) as emulator:
+        endpoint = Endpoint(emulator.url, emulator.access_key, emulator.secret_key)
+        deployed = deploy(endpoint, assemblies[f"dev-{request.param}"].folder, lambda _: None)
+        running = Deployment(emulator, dict(deployed.outputs))
+        running.seed()
+        yield running
+
+
+def test_every_stack_is_complete_and_its_outputs_have_values(deployment: Deployment) -> None:
+    """CloudFormation takes all four, and what tools read is not empty."""
+    stacks = deployment.emulator.client("cloudformation").describe_stacks()["Stacks"]
+    assert {stack["StackStatus"] for stack in stacks} == {"CREATE_COMPLETE"}
+    assert len(stacks) == 4
+    assert all(deployment.outputs.values())
+
+
+def test_a_manager_reads_a_building_and_a_lockers_history(deployment: Deployment) -> None:
+    """Through the deployed schema, resolvers, data source and role, against the real table."""
+    token = deployment.token("building:maple-court")
+    answer = deployment.query(token, QUERY, building="maple-court", locker="l03")
+    assert "errors" not in answer, answer
+    building = answer["data"]["building"]
+    tile = {
+        **items.graphql_tile(
+            {
+                name.removeprefix(":"): value
+                for name, value in items.tile_update(
+                    event(2), queued_at=1795168800125, projected_at=1795168800130
+                )["ExpressionAttributeValues"].items()
+            }
+        )
+    }
+    assert building == {
+        "buildingId": "maple-court",
+        "tiles": [tile],
+        "lockers": [items.graphql_locker(deployment.locker)],
+        "nextToken": None,
+    }
+    history = answer["data"]["lockerHistory"]
+    assert [each["eventId"] for each in history["items"]] == [event(2).event_id]
+    following = deployment.query(
+        token,
+        'query ($token: String) { lockerHistory(buildingId: "maple-court", lockerId: "l03",'
+        " limit: 1, nextToken: $token) { items { eventId } } }",
+        token=history["nextToken"],
+    )
+    assert following["data"]["lockerHistory"]["items"] == [{"eventId": event(1).event_id}]
+
+
+def test_a_manager_of_another_building_is_refused(deployment: Deployment) -> None:
+    """By the resolver, with nothing of the data."""
+    token = deployment.token("building:birch-house")
+    answer = deployment.query(token, QUERY, building="maple-court", locker="l03")
+    assert answer["data"] is None
+    assert {error["errorType"] for error in answer["errors"]} == {"Unauthorized"}
+
+
+def test_operators_read_attention(deployment: Deployment) -> None:
+    """The sparse index, through the group that the template created."""
+    dynamodb = deployment.emulator.client("dynamodb")
+    jammed = items.tile_update(event(3, "jammed"), queued_at=None, projected_at=1)
+    jammed["Key"] = items.tile_key(Thing("maple-court", "l04"), "d09")
+    dynamodb.update_item(TableName=deployment.outputs["TableName"], **jammed)
+    answer = deployment.query(
+        deployment.token("operators"),
+        "query { attention(status: fault) { items { attention tile { fault } locker { since } } } }",
+    )
+    assert answer == {
+        "data": {
+            "attention": {
+                "items": [{"attention": "fault", "tile": {"fault": "jammed"}, "locker": None}]
+            }
+        }
+    }
+
+
+def test_nobody_publishes_with_a_persons_token(deployment: Deployment) -> None:
+    """The mutation is for IAM callers, operators or not."""
+    answer = deployment.query(
+        deployment.token("operators", "building:elm"),
+        'mutation { publishTiles(batch: {buildingId: "elm", publishedAt: 1, tiles: [],'
+        " lockers: []}) { buildingId } }",
+    )
+    assert answer.get("errors"), answer
+    assert not (answer.get("data") or {}).get("publishTiles")
