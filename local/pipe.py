@@ -192,7 +192,7 @@ class PipeAdapter:
             Description=f"Stands in for the pipe {pipe.name} on a laptop",
             Runtime="python3.13",
             Role=pipe.role,
-            Handler="pipe_function.handler",
+            Handler="local.pipe_function.handler",
             Code={"ZipFile": zip_files(_sources())},
             Timeout=TIMEOUT_S,
             Environment={

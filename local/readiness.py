@@ -11,8 +11,8 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -74,17 +74,20 @@ async def _subscribed(
         ),
     )
     async with Client(transport=transport, fetch_schema_from_transport=False) as session:
-        yield _pushes(session)
+        # Closed before the session is: gql would wait ten seconds for an open subscription.
+        async with aclosing(_pushes(session)) as pushes:
+            yield pushes
 
 
-async def _pushes(session: AsyncClientSession) -> AsyncIterator[dict[str, Any]]:
+async def _pushes(session: AsyncClientSession) -> AsyncGenerator[dict[str, Any]]:
     query = gql(
         "subscription ($building: ID!) { onTiles(buildingId: $building)"
         " { tiles { lockerId doorId receivedAt } } }"
     )
     query.variable_values = {"building": THING.building}
-    async for pushed in session.subscribe(query):
-        yield pushed
+    async with aclosing(session.subscribe(query)) as pushes:
+        async for pushed in pushes:
+            yield pushed
 
 
 async def _until_pushed(
@@ -102,6 +105,8 @@ async def _until_pushed(
         return time.time() * 1000 - float(tile["receivedAt"])
     finally:
         first.cancel()
+        with suppress(asyncio.CancelledError):
+            await first
 
 
 def _publish(endpoint: Endpoint, door_rule: str, boot: int, seq: int) -> None:

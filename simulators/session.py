@@ -97,6 +97,7 @@ class Session:
                     self.viewer, self.fleet = viewer, fleet
                     await self._drive(fleet, viewer, stop)
             finally:
+                self.phase = "disconnecting"
                 # After the viewer: that lockers go offline now is none of its business.
                 await fleet.stop()
 

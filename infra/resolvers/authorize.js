@@ -4,9 +4,8 @@ import { util } from '@aws-appsync/utils';
 const OPERATORS = 'operators';
 
 // Machines come with IAM: their policy names the fields they may call, and nothing is left to check.
-// AppSync gives the identity of an API key as null, but none is accepted here (tests/infra).
 function isMachine(identity) {
-  return !identity || !!identity.userArn;
+  return !!identity && !!identity.userArn;
 }
 
 function groupsOf(identity) {

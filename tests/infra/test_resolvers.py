@@ -34,6 +34,7 @@ ELSEWHERE = {**GRANTED, "groups": ["building:birch-house", "building:maple"]}
 NO_GROUP = {**GRANTED, "groups": None}
 OPERATOR = {**GRANTED, "groups": ["operators"]}
 MACHINE = {"userArn": "arn:aws:sts::000000000000:assumed-role/fanout/f", "accountId": "0"}
+NOBODY = None
 API_LAMBDA = {"resolverContext": {}}
 BUILDING = {"buildingId": "maple-court"}
 
@@ -124,13 +125,15 @@ def test_a_building_is_open_to_its_managers_operators_and_machines(
 
 
 @pytest.mark.parametrize(
-    "identity", [ELSEWHERE, NO_GROUP, API_LAMBDA], ids=["elsewhere", "no-group", "lambda"]
+    "identity",
+    [ELSEWHERE, NO_GROUP, NOBODY, API_LAMBDA],
+    ids=["elsewhere", "no-group", "nobody", "lambda"],
 )
 @pytest.mark.parametrize(("field", "arguments"), BUILDING_FIELDS)
 def test_a_building_is_closed_to_everybody_else(
     runtime: Runtime, field: str, arguments: dict[str, Any], identity: dict[str, Any]
 ) -> None:
-    """Another building's manager, one whose building's name begins alike, nobody's manager."""
+    """Manager of another building, of one whose name begins alike, of none; and no identity."""
     refusal = runtime.refusal(field, arguments=arguments, identity=identity)
     assert "Unauthorized" in refusal
 
