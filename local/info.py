@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from local.errors import LocalStackError
 
@@ -75,7 +75,7 @@ class StackInfo(_Part):
     region: str
     endpoint_url: str | None
     access_key_id: str | None
-    secret_access_key: str | None
+    secret_access_key: str | None = Field(repr=False)
     iot: IotInfo
     graphql: GraphqlInfo
     dashboard: str | None

@@ -98,14 +98,12 @@ def show(
     return verdict
 
 
-def hints(info: Mapping[str, Any], name: str) -> tuple[str, str]:
-    """Return where everything is and how to go on."""
-    endpoints = (
-        f"GraphQL {info['graphql']['http']} · realtime {info['graphql']['realtime']} · "
-        f"MQTT {info['iot']['endpoint']}:{info['iot']['port']} · AWS {info['endpoint_url']}"
+def hints(info: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Return where everything is and how to go on, in short lines."""
+    return (
+        f"GraphQL   {info['graphql']['http']}",
+        f"realtime  {info['graphql']['realtime']}",
+        f"MQTT      {info['iot']['endpoint']}:{info['iot']['port']}   AWS {info['endpoint_url']}",
+        f"keys      latchline info --json --name {name}   (in another terminal)",
+        "Ctrl-C ends with a verdict; then: latchline up, latchline fleet run, latchline verify",
     )
-    next_steps = (
-        f"in another terminal: latchline info --json --name {name} · Ctrl-C here ends with a "
-        "verdict · to go on: latchline up, then latchline fleet run and latchline verify"
-    )
-    return endpoints, next_steps

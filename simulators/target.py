@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from simulators.errors import TargetError
 
@@ -50,7 +50,7 @@ class Target(BaseModel):
     region: str
     endpoint_url: str | None = None
     access_key_id: str | None = None
-    secret_access_key: str | None = None
+    secret_access_key: str | None = Field(default=None, repr=False)
     iot: IotEndpoint
     graphql: GraphqlEndpoint
     table: str

@@ -9,7 +9,7 @@ from typing import Self
 from awscrt import mqtt5
 
 from pipeline.contract import Kind, Thing, device_topic
-from simulators.controller import Controller, Emission
+from simulators.controller import Controller, DoorState, Emission
 from simulators.device import Device, MqttRuntime
 from simulators.ground_truth import Outcome
 from simulators.provisioning import Provisioner
@@ -74,7 +74,9 @@ class Lockers:
         if Lockers._runtime is None:
             Lockers._runtime = MqttRuntime()
         device = Device(
-            Controller(thing, doors, last_boot=0, now_s=int(time.time())),
+            Controller(
+                thing, {door: DoorState() for door in doors}, last_boot=0, now_s=int(time.time())
+            ),
             credentials,
             self.target.iot,
             rule=self.target.door_rule,
