@@ -3,7 +3,7 @@
 The templates go in as they were synthesized. Two things differ, both because of the machine and
 neither in a template that has no such resource:
 
-- resource types in `CUTS` are left out, each because of a gap of the emulator that an adapter fills;
+- resource types in `CUTS` are left out, each for a gap of the emulator that an adapter fills;
 - layers are uploaded empty: functions run in this interpreter, which has the same libraries from
   its own lock, while the layers hold wheels for ARM64 and another Python.
 """

@@ -1,8 +1,8 @@
 """Starts MiniStack as a child on chosen ports, with authorization on, and ends it.
 
-Facts (MiniStack 1.5.33): `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` of its environment are its
-root key pair; under `AUTH=true` every signature is verified and IAM is evaluated, for functions too.
-`test` and account numbers are other access keys of the root, with the same secret.
+Facts (MiniStack 1.5.33): `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` of its environment are
+its root key pair; under `AUTH=true` every signature is verified and IAM evaluated, for functions
+too. `test` and account numbers are other access keys of the root, with the same secret.
 """
 
 from __future__ import annotations

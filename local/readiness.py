@@ -73,10 +73,12 @@ async def _subscribed(
             credentials=Credentials(endpoint.access_key, endpoint.secret_key),
         ),
     )
-    async with Client(transport=transport, fetch_schema_from_transport=False) as session:
-        # Closed before the session is: gql would wait ten seconds for an open subscription.
-        async with aclosing(_pushes(session)) as pushes:
-            yield pushes
+    # The subscription is closed before the session is: gql would wait ten seconds for an open one.
+    async with (
+        Client(transport=transport, fetch_schema_from_transport=False) as session,
+        aclosing(_pushes(session)) as pushes,
+    ):
+        yield pushes
 
 
 async def _pushes(session: AsyncClientSession) -> AsyncGenerator[dict[str, Any]]:

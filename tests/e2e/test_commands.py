@@ -162,7 +162,7 @@ def processes_with(text: str) -> list[int]:
 
 
 def test_the_direct_route_ends_in_the_same_tiles(tmp_path: Path):
-    """`route=direct` skips pipe and bus, a second stack beside the first; the verdict is the same."""
+    """`route=direct` skips pipe and bus, a second stack beside the first; same verdict."""
     with cli_stack(tmp_path, "direct", "--route", "direct") as stack:
         truth = tmp_path / "truth.jsonl"
         options = ("--lockers", "4", "--buildings", "2", "--rate", "20", "--duration", "5")

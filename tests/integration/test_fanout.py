@@ -34,8 +34,9 @@ def tile(
 ) -> dict:
     """A tile's item as the projector writes it."""
     event = DoorEvent(
-        thing=Thing(building, locker), door=door, kind=Kind.OPENED, boot=1, seq=seq, at=AT, open=True,
-        occupied=False, fault=None, received_at=RECEIVED_AT, trace="t", client=None, payload="{}",
+        thing=Thing(building, locker), door=door, kind=Kind.OPENED, boot=1, seq=seq, at=AT,
+        open=True, occupied=False, fault=None, received_at=RECEIVED_AT, trace="t",
+        client=None, payload="{}",
     )  # fmt: skip
     update = items.tile_update(event, queued_at=RECEIVED_AT + 1, projected_at=RECEIVED_AT + 2)
     values = update["ExpressionAttributeValues"]
