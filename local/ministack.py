@@ -64,7 +64,7 @@ class MiniStack:
         with self.log_file.open("ab") as output:
             self._guard = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "local.guard", str(self._state.guard_lock), "--"),
-                *(sys.executable, "-m", "ministack"),
+                *(sys.executable, "-m", "local.ministack_main"),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=output,

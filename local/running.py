@@ -11,6 +11,7 @@ import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.archive import create_archives
+from local.batch_actions import allow_batch_calls
 from local.deploy import Deployed, deploy
 from local.endpoint import Endpoint
 from local.errors import AdapterError, DeploymentError, LocalStackError, PortTakenError
@@ -84,6 +85,7 @@ class RunningStack:
         )
         deployed = await asyncio.to_thread(deploy, self._endpoint, assembly, self._on_progress)
         await asyncio.to_thread(allow_plain_http, self._endpoint)
+        await asyncio.to_thread(allow_batch_calls, self._endpoint)
         await asyncio.to_thread(create_archives, self._endpoint, deployed.cuts)
         self._on_progress("starting the gateway and the adapters")
         await self._start_gateway(deployed.outputs)

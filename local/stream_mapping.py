@@ -38,11 +38,11 @@ from local.stream_batches import (
     Record,
 )
 
-BUSY_POLL_S = 0.003
+BUSY_POLL_S = 0.006
 IDLE_POLL_S = 0.015
 BUSY_FOR_S = 0.25
-"""A poll costs about 0.6 ms of CPU on both sides: 4 % of a core when idle."""
-MAX_LANES = 2
+"""A poll costs about 1 ms of the emulator's processor, which every other request waits for."""
+MAX_LANES = 4
 """At most so many of ParallelizationFactor's lanes on a laptop: each is a process of its own."""
 AHEAD_BATCHES = 10
 """Reading pauses when a lane has so many batches waiting."""
@@ -119,23 +119,29 @@ class StreamMappingAdapter:
         """
         async with asyncio.TaskGroup() as tasks:
             for shard in await self._retrying(self._stream.shards):
+                freed = asyncio.Event()
                 lanes = [
                     _Lane(
                         self._processor(
                             self._config, shard, invoke=self._invoke, discard=self._discard
                         ),
                         self._config.batch_size,
+                        freed,
                     )
                     for _ in range(self._lanes)
                 ]
                 for lane in lanes:
                     tasks.create_task(lane.run())
-                tasks.create_task(self._read(shard, lanes))
+                tasks.create_task(self._read(shard, lanes, freed))
 
-    async def _read(self, shard: str, lanes: Sequence[_Lane]) -> None:
+    async def _read(self, shard: str, lanes: Sequence[_Lane], freed: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
         busy_until = 0.0
         while True:
+            # Nothing could be done with a record now, and a poll takes time from the emulator.
+            while all(lane.busy for lane in lanes):
+                freed.clear()
+                await freed.wait()
             records = await self._retrying(lambda: self._stream.read(shard))
             now = loop.time()
             if records:
@@ -169,9 +175,11 @@ def lane_of(record: Record, lanes: int) -> int:
 class _Lane:
     """Records of some items, in order; one batch of them in flight."""
 
-    def __init__(self, processor: BatchProcessor, batch_size: int) -> None:
+    def __init__(self, processor: BatchProcessor, batch_size: int, freed: asyncio.Event) -> None:
         self._processor = processor
         self._batch_size = batch_size
+        self._freed = freed
+        self.busy = False
         self._waiting: deque[Record] = deque()
         self._arrived = asyncio.Event()
         self._taken = asyncio.Event()
@@ -193,7 +201,11 @@ class _Lane:
             if not self._waiting:
                 self._arrived.clear()
             self._taken.set()
+            self.busy = True
             await self._processor.process(batch)
+            self.busy = bool(self._waiting)
+            if not self.busy:
+                self._freed.set()
 
 
 class EmulatorStream:

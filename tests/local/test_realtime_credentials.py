@@ -56,7 +56,13 @@ def test_headers_that_botocore_never_signs_may_be_signed() -> None:
     assert verify(headers).mode == IAM
 
 
-STALE = datetime.now(UTC) - timedelta(minutes=6)
+@pytest.mark.parametrize("minutes", [-6, 6], ids=["too old", "from the future"])
+def test_signature_of_a_wrong_clock_is_refused(minutes: int) -> None:
+    """A signature is good for five minutes around its date."""
+    date = datetime.now(UTC) + timedelta(minutes=minutes)
+    with pytest.raises(Refused) as refused:
+        verify(sign(ROOT, HOST, body=BODY, at=date))
+    assert refused.value.error_type == "InvalidSignatureException"
 
 
 @pytest.mark.parametrize(
@@ -70,11 +76,6 @@ STALE = datetime.now(UTC) - timedelta(minutes=6)
         ),
         (sign(ROOT, HOST, body=BODY, region="eu-west-1"), "InvalidSignatureException"),
         (sign(ROOT, HOST, body=BODY, service="execute-api"), "InvalidSignatureException"),
-        (sign(ROOT, HOST, body=BODY, at=STALE), "InvalidSignatureException"),
-        (
-            sign(ROOT, HOST, body=BODY, at=STALE + timedelta(minutes=12)),
-            "InvalidSignatureException",
-        ),
         (sign(ROOT, "example.org", body=BODY), "BadRequestException"),
         (sign(ROOT, HOST, body=BODY + " "), "BadRequestException"),
         (sign(ROOT, HOST, body=BODY, path="/graphql/connect"), "BadRequestException"),
@@ -89,8 +90,6 @@ STALE = datetime.now(UTC) - timedelta(minutes=6)
         "session token",
         "other region",
         "other service",
-        "too old",
-        "from the future",
         "other host",
         "tampered body",
         "other path",
