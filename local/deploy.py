@@ -24,7 +24,7 @@ from local.endpoint import ACCOUNT, Endpoint
 from local.errors import DeploymentError
 
 CUTS: Mapping[str, str] = {
-    "AWS::Events::Archive": "CloudFormation refuses the type; local/archive.py creates it by API",
+    "AWS::Events::Archive": "CloudFormation refuses the type; `adapters.archive` creates it",
 }
 """Resource types left out of the local copy of a template, and why. Seen in MiniStack 1.5.33."""
 

@@ -10,28 +10,26 @@ from typing import Any
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.archive import create_archives
-from local.batch_actions import allow_batch_calls
+from local.adapters.archive import create_archives
+from local.adapters.batch_actions import allow_batch_calls
+from local.adapters.pipe import PipeAdapter, read_pipes
+from local.adapters.plain_http import allow_plain_http
+from local.adapters.stream_mapping import (
+    MAX_LANES,
+    StreamMappingAdapter,
+    disable_mapping,
+    read_mapping,
+)
+from local.adapters.stream_wire import EmulatorFunction, EmulatorStream, QueueDestination
 from local.deploy import Deployed, deploy
 from local.endpoint import Endpoint
 from local.errors import AdapterError, DeploymentError, LocalStackError, PortTakenError
 from local.info import GraphqlInfo, IotInfo, StackInfo
 from local.ministack import MiniStack
-from local.pipe import PipeAdapter, read_pipes
-from local.plain_http import allow_plain_http
 from local.ports import HOST, ChosenPorts
 from local.readiness import wait_until_ready
-from local.realtime import Gateway, UserPool
+from local.realtime.gateway import Gateway, UserPool
 from local.state import StateDir
-from local.stream_mapping import (
-    MAX_LANES,
-    EmulatorFunction,
-    EmulatorStream,
-    QueueDestination,
-    StreamMappingAdapter,
-    disable_mapping,
-    read_mapping,
-)
 from local.synth import synthesize
 from local.warm import warm
 

@@ -13,7 +13,7 @@ import pytest
 from botocore.credentials import Credentials
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from local.credentials import (
+from local.realtime.credentials import (
     COGNITO,
     IAM,
     Authenticator,

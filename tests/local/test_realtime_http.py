@@ -17,7 +17,7 @@ from gql.transport.aiohttp import AIOHTTPTransport
 from gql.transport.appsync_auth import AppSyncIAMAuthentication, AppSyncJWTAuthentication
 
 from infra.resolver_code import SOURCES, resolver_code
-from local.realtime import Gateway
+from local.realtime.gateway import Gateway
 from tests.support.appsync_client import REGION, connected, sign
 from tests.support.appsync_stack import Api, deploy, ministack
 

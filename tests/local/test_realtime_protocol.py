@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.realtime_protocol import (
+from local.realtime.protocol import (
     MAX_FRAME,
     Action,
     Connection,

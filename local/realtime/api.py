@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from graphql import GraphQLInterfaceType, GraphQLObjectType, GraphQLSchema, build_schema
 from graphql.execution.values import get_directive_values
 
-from local.credentials import IAM, Caller
 from local.errors import LocalStackError
+from local.realtime.credentials import IAM, Caller
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

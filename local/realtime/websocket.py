@@ -14,9 +14,9 @@ from urllib.parse import unquote
 
 from aiohttp import ClientError, WSCloseCode, WSMsgType, hdrs, web
 
-from local.credentials import Caller, Refused, unauthorized
-from local.realtime_api import ResolverError
-from local.realtime_protocol import (
+from local.realtime.api import ResolverError
+from local.realtime.credentials import Caller, Refused, unauthorized
+from local.realtime.protocol import (
     KEEP_ALIVE,
     SUBPROTOCOL,
     Action,
@@ -26,7 +26,7 @@ from local.realtime_protocol import (
     Subscribe,
     connection_error,
 )
-from local.subscriptions import InvalidSubscription, Subscription, Subscriptions
+from local.realtime.subscriptions import InvalidSubscription, Subscription, Subscriptions
 
 OUTBOX_FRAMES = 1024
 OUTBOX_CHARACTERS = 16 * 1024 * 1024

@@ -38,8 +38,8 @@ from local.errors import LocalStackError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from local.credentials import Caller
-    from local.realtime_api import DeployedApi
+    from local.realtime.api import DeployedApi
+    from local.realtime.credentials import Caller
 
 Composite = GraphQLObjectType | GraphQLInterfaceType
 

@@ -28,10 +28,10 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local.adapters.pipe_template import unsupported
 from local.assembly import zip_files
 from local.endpoint import Endpoint
 from local.errors import AdapterError, DeploymentError
-from local.pipe_template import unsupported
 from local.warm import warm
 
 PIPE = "AWS::Pipes::Pipe"
@@ -43,6 +43,7 @@ STATE_POLL_S = 0.5
 GIVE_UP_S = 30.0
 """After so long without an answer the adapter ends, and the stack with it."""
 TIMEOUT_S = 30
+_BODY = ("local/adapters/pipe_function.py", "local/adapters/pipe_template.py")
 
 log = logging.getLogger(__name__)
 
@@ -192,7 +193,7 @@ class PipeAdapter:
             Description=f"Stands in for the pipe {pipe.name} on a laptop",
             Runtime="python3.13",
             Role=pipe.role,
-            Handler="local.pipe_function.handler",
+            Handler="local.adapters.pipe_function.handler",
             Code={"ZipFile": zip_files(_sources())},
             Timeout=TIMEOUT_S,
             Environment={
@@ -218,6 +219,6 @@ class PipeAdapter:
 
 
 def _sources() -> dict[str, bytes]:
-    folder = Path(__file__).parent
-    names = ("__init__.py", "pipe_function.py", "pipe_template.py")
-    return {f"local/{name}": (folder / name).read_bytes() for name in names}
+    package = Path(__file__).parents[2]
+    names = ("local/__init__.py", "local/adapters/__init__.py", *_BODY)
+    return {name: (package / name).read_bytes() for name in names}

@@ -30,7 +30,7 @@ from graphql import OperationType
 from multidict import CIMultiDict
 from yarl import URL
 
-from local.credentials import (
+from local.realtime.credentials import (
     COGNITO,
     Authenticator,
     Caller,
@@ -38,7 +38,7 @@ from local.credentials import (
     signing_key,
     unauthorized,
 )
-from local.realtime_operations import (
+from local.realtime.operations import (
     BadDocument,
     Operation,
     parse_operation,
@@ -49,8 +49,8 @@ from local.realtime_operations import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from local.realtime_api import DeployedApi
-    from local.subscriptions import Subscriptions
+    from local.realtime.api import DeployedApi
+    from local.realtime.subscriptions import Subscriptions
 
 CORS = {
     "Access-Control-Allow-Origin": "*",

@@ -15,9 +15,9 @@ Serves `POST /graphql` and WebSocket on `/graphql` and `/graphql/realtime`; and,
 `POST http://<api>.appsync-api.<region>.amazonaws.com/graphql`, which is how a deployed function
 reaches it without knowing that it runs on a laptop (`HTTP_PROXY`). It proxies to nothing else.
 
-What happens where: `realtime_protocol` the frames, `credentials` who calls, `realtime_api` what
-the API says, `realtime_operations` the documents, `subscriptions` who gets what, `realtime_http`
-and `realtime_socket` the wires.
+What happens where: `protocol` the frames, `credentials` who calls, `api` what
+the API says, `operations` the documents, `subscriptions` who gets what, `graphql_http`
+and `websocket` the wires.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ import boto3
 from aiohttp import hdrs, web
 from botocore.config import Config
 
-from local.credentials import (
+from local.realtime.api import DeployedApi, ResolverError, evaluate_resolver, read_api
+from local.realtime.credentials import (
     COGNITO,
     Authenticator,
     Caller,
@@ -43,12 +44,11 @@ from local.credentials import (
     SigV4Verifier,
     UserPool,
 )
-from local.realtime_api import DeployedApi, ResolverError, evaluate_resolver, read_api
-from local.realtime_http import GraphqlEndpoint, Upstream, refusal_response
-from local.realtime_operations import refusals
-from local.realtime_protocol import Connection, Start
-from local.realtime_socket import Client, handshake_credentials, offers_protocol, refuse
-from local.subscriptions import Subscription, Subscriptions
+from local.realtime.graphql_http import GraphqlEndpoint, Upstream, refusal_response
+from local.realtime.operations import refusals
+from local.realtime.protocol import Connection, Start
+from local.realtime.subscriptions import Subscription, Subscriptions
+from local.realtime.websocket import Client, handshake_credentials, offers_protocol, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

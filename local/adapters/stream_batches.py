@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from local.event_filter import Pattern, read_patterns
+from local.adapters.event_filter import Pattern, read_patterns
 
 Record = Mapping[str, Any]
 """A stream record as in Lambda's event."""

@@ -1,4 +1,4 @@
-"""The pipe's body: moves a batch of SQS messages to an event bus. Deployed by `local.pipe`.
+"""The pipe's body: moves a batch of SQS messages to an event bus. Deployed by `pipe`.
 
 It runs as a function in MiniStack, with the credentials of the pipe's own role, so that role must
 allow `events:PutEvents` as on AWS. Answers with the messages that were not accepted; MiniStack's
@@ -15,7 +15,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from local.pipe_template import render, source_event
+from local.adapters.pipe_template import render, source_event
 
 PUT_EVENTS_MAX = 10
 """AWS: entries of one PutEvents request."""
