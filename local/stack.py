@@ -219,16 +219,22 @@ def _close(process: subprocess.Popen[str]) -> None:
 
 
 def _already_running(state: StateDir) -> str:
-    suffix = "" if state.name == "default" else f" --name {state.name}"
     return (
         f"stack {state.name} is running already (pid {state.pid()}): "
-        f"stop it with `latchline down{suffix}`, or choose another --name"
+        f"stop it with `latchline down{_option(state)}`, or choose another --name"
     )
+
+
+def _option(state: StateDir) -> str:
+    return "" if state.name == "default" else f" --name {state.name}"
 
 
 def _not_running(state: StateDir) -> str:
     try:
         why = state.ended.read_text().strip()
     except OSError:
-        return f"no stack {state.name} is running here ({state.path}): start it with `latchline up`"
+        return (
+            f"no stack {state.name} is running here ({state.path}): "
+            f"start it with `latchline up{_option(state)}`"
+        )
     return f"stack {state.name} has ended on its own: {why}\nlogs: {state.log}"

@@ -11,8 +11,8 @@ from scripts.options import AsJson, Name, Stage
 def info(name: Name = "default", stage: Stage = None, *, as_json: AsJson = False) -> None:
     """Print endpoints, keys and queues of a deployment.
 
-    With --json in the shape documented in the design: region, endpoint_url, access keys, iot,
-    graphql, dashboard, table, device_policy, queues, cognito. On AWS no keys are printed.
+    With --json in the shape of docs/architecture.md, for any other tool. On AWS no keys are
+    printed.
     """
     fields = local_info(name) if stage is None else aws_info(stage)
     if as_json:
