@@ -13,18 +13,21 @@ from urllib.parse import urlsplit
 
 from gql import GraphQLRequest, gql
 from gql.transport.appsync_auth import AppSyncIAMAuthentication
-from gql.transport.exceptions import TransportError
+from gql.transport.exceptions import TransportConnectionFailed
 from gql.transport.requests import RequestsHTTPTransport
 from graphql import ExecutionResult
-from requests import PreparedRequest
+from requests import PreparedRequest, Timeout
 from requests.auth import AuthBase
 
-from pipeline.deadline import Deadline
+from pipeline.deadline import Deadline, out_of_time
 from pipeline.errors import Retryable
 
 ALIASES_PER_DOCUMENT = 50
 """AWS: a document may have 15,000 tokens and run 30 s; an alias takes about 15 tokens."""
+CONNECT_TIMEOUT_S = 1.0
 TIMEOUT_S = 5.0
+DETAIL_MAX_CHARS = 300
+"""Of a failure: an answer that is not GraphQL may be the whole of an error page."""
 TILE_FIELDS = (
     "buildingId lockerId doorId version kind status open occupied fault at "
     "receivedAt queuedAt projectedAt trace"
@@ -98,8 +101,6 @@ class AppSync:
         return failures
 
     def _publish_chunk(self, chunk: Sequence[Publication], deadline: Deadline) -> Failures:
-        if deadline.passed:
-            return _all_failed(chunk, "the function's time ran out")
         published_at = self._now_ms()
         request = GraphQLRequest(
             document(len(chunk)).document,
@@ -108,16 +109,35 @@ class AppSync:
                 for index, publication in enumerate(chunk)
             },
         )
-        self.requests += 1
         try:
-            # gql says int and hands it to requests, which takes fractions of a second.
-            answer = self._transport.execute(
-                request,
-                timeout=min(TIMEOUT_S, deadline.remaining_s),  # type: ignore[arg-type]
-            )
-        except TransportError as error:
+            return failed_aliases(chunk, self._execute(request, deadline))
+        except Retryable as error:
+            return _all_failed(chunk, str(error))
+        except Exception as error:  # noqa: BLE001  (JSON that is not GraphQL breaks gql anywhere)
             return _all_failed(chunk, f"{type(error).__name__}: {error}")
-        return failed_aliases(chunk, answer)
+
+    def _execute(self, request: GraphQLRequest, deadline: Deadline) -> ExecutionResult:
+        """Send it; if the connection breaks, once more on a new one.
+
+        While AWS keeps the container frozen nobody notices that AppSync closes the idle connection:
+        the next request finds out. Publishing twice is harmless. A time-out is left to the stream:
+        who is slow is not helped by a second request.
+        """
+        try:
+            return self._send(request, deadline)
+        except TransportConnectionFailed as error:
+            if isinstance(error.__cause__, Timeout):
+                raise
+            return self._send(request, deadline)
+
+    def _send(self, request: GraphQLRequest, deadline: Deadline) -> ExecutionResult:
+        remaining = deadline.remaining_s
+        if not remaining:
+            raise out_of_time()
+        self.requests += 1
+        # gql says int and hands it to requests, which takes seconds to connect and to read.
+        timeout: Any = (min(CONNECT_TIMEOUT_S, remaining), min(TIMEOUT_S, remaining))
+        return self._transport.execute(request, timeout=timeout)
 
 
 def failed_aliases(chunk: Sequence[Publication], answer: ExecutionResult) -> Failures:
@@ -130,11 +150,11 @@ def failed_aliases(chunk: Sequence[Publication], answer: ExecutionResult) -> Fai
         index = _alias_index(path[0] if path else None, len(chunk))
         if index is None:
             return _all_failed(chunk, message)
-        failures[index] = PublishError(f"{chunk[index].building}: {message}")
+        failures[index] = _failed(chunk[index], message)
     data = answer.data if isinstance(answer.data, dict) else {}
     for index, publication in enumerate(chunk):
         if data.get(f"b{index}") is None and index not in failures:
-            failures[index] = PublishError(f"{publication.building}: no data in the answer")
+            failures[index] = _failed(publication, "no data in the answer")
     return failures
 
 
@@ -144,10 +164,11 @@ def _alias_index(alias: object, count: int) -> int | None:
 
 
 def _all_failed(chunk: Sequence[Publication], why: str) -> Failures:
-    return {
-        index: PublishError(f"{publication.building}: {why}")
-        for index, publication in enumerate(chunk)
-    }
+    return {index: _failed(publication, why) for index, publication in enumerate(chunk)}
+
+
+def _failed(publication: Publication, why: str) -> PublishError:
+    return PublishError(f"{publication.building}: {why}"[:DETAIL_MAX_CHARS])
 
 
 @lru_cache(maxsize=ALIASES_PER_DOCUMENT)

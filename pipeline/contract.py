@@ -257,16 +257,19 @@ def _read_envelope(body: str) -> DoorEnvelope | PresenceEnvelope:
         if first["type"] == "json_invalid":
             raise Poison(PoisonReason.ENVELOPE_NOT_JSON, _describe(first)) from None
         raise Poison(PoisonReason.ENVELOPE_INVALID, _describe(first)) from None
-    except UnicodeEncodeError:
-        raise Poison(PoisonReason.ENVELOPE_NOT_JSON, "body has a lone surrogate") from None
 
 
 def _door_event(envelope: DoorEnvelope, payload: bytes) -> DoorEvent:
     try:
         thing = Thing.parse(envelope.thing)
-        kind = Kind(envelope.kind)
     except ValueError as error:
         raise Poison(PoisonReason.TOPIC_INVALID, str(error)) from None
+    try:
+        kind = Kind(envelope.kind)
+    except ValueError:
+        raise Poison(
+            PoisonReason.TOPIC_INVALID, f"{shorten(envelope.kind)} is not a kind of event"
+        ) from None
     if not is_id(envelope.door):
         raise Poison(PoisonReason.TOPIC_INVALID, f"{shorten(envelope.door)} is not a door id")
     fields, text = _read_payload(payload)

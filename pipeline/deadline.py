@@ -2,12 +2,18 @@
 
 A Lambda function that runs into its timeout loses its partial answer, and the whole batch is
 delivered again. So both functions stop a margin before it and report what is not finished as
-failed.
+failed. A call over the network may take longer than its own timeouts add up to (names are
+resolved, addresses tried in turn), so whoever waits for one does so here.
 """
 
 import time
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, wait
+from typing import Protocol, TypeVar
+
+from pipeline.errors import Retryable
+
+T = TypeVar("T")
 
 MARGIN_S = 2.0
 """For what comes after the work: parking poison, metrics, the answer."""
@@ -44,3 +50,31 @@ class Deadline:
     @property
     def passed(self) -> bool:
         return self.remaining_s == 0.0
+
+    def extended(self, seconds: float) -> "Deadline":
+        """A moment so much later."""
+        return Deadline(self._end + seconds - self._clock(), self._clock)
+
+
+def gather(work: Iterable[Future[T]], deadline: Deadline) -> dict[Future[T], T | BaseException]:
+    """Wait for all until the deadline: the value of each, or why there is none.
+
+    What has begun and is late may still succeed, unseen, while the next batch is at work. So only a
+    call that anyone may repeat at any time may be waited for in this way.
+    """
+    futures = list(work)
+    wait(futures, timeout=deadline.remaining_s)
+    values: dict[Future[T], T | BaseException] = {}
+    for future in futures:
+        if not future.done():
+            future.cancel()
+            values[future] = out_of_time()
+        elif (error := future.exception()) is not None:
+            values[future] = error
+        else:
+            values[future] = future.result()
+    return values
+
+
+def out_of_time() -> Retryable:
+    return Retryable("the function's time ran out")

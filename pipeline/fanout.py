@@ -67,12 +67,11 @@ class Fanout:
         """
         changes = read_changes(event)
         latest, unreadable = coalesce(changes)
-        failed = self._park(unreadable)
-        publications, sequences = publish_plan(latest.values())
+        publications, sequences = publish_plan(latest)
         before = self._appsync.requests
         failures = self._appsync.publish(publications, deadline)
-        for index in failures:
-            failed += sequences[index]
+        failed = [sequence for index in failures for sequence in sequences[index]]
+        failed += self._park(unreadable, deadline)
         self._report.batch(
             changes=len(changes),
             published=[each for i, each in enumerate(publications) if i not in failures],
@@ -82,7 +81,7 @@ class Fanout:
         # AWS: sequence numbers are decimal numbers of differing length.
         return batch_response([min(failed, key=int)] if failed else [])
 
-    def _park(self, unreadable: Sequence[tuple[Change, Poison]]) -> list[str]:
+    def _park(self, unreadable: Sequence[tuple[Change, Poison]], deadline: Deadline) -> list[str]:
         """Send to the dead-letter queue what no retry can publish; return what could not be sent.
 
         Left in the batch it would hold up its whole shard until the mapping gives up on it.
@@ -91,8 +90,8 @@ class Fanout:
             Parked(change.sequence, json.dumps(pointer(change, poison)), poison)
             for change, poison in unreadable
         ]
-        self._report.parked(parked)
-        failures = self._parking.park(parked)
+        failures = self._parking.park(parked, deadline)
+        self._report.parked([each for each in parked if each.message_id not in failures])
         self._report.not_parked(failures)
         return list(failures)
 
@@ -102,7 +101,7 @@ def read_changes(event: Mapping[str, Any]) -> list[Change]:
     try:
         return [
             Change(
-                sequence=str(int(record["dynamodb"]["SequenceNumber"])),
+                sequence=_decimal(record["dynamodb"]["SequenceNumber"]),
                 keys=record["dynamodb"]["Keys"],
                 image=record["dynamodb"].get("NewImage"),
                 stream=record["eventSourceARN"],
@@ -113,15 +112,21 @@ def read_changes(event: Mapping[str, Any]) -> list[Change]:
         raise EventShapeError("a DynamoDB stream batch", event, error) from error
 
 
+def _decimal(text: str) -> str:
+    """The number as AWS wrote it, which is how it wants it back."""
+    int(text)
+    return text
+
+
 def coalesce(
     changes: Iterable[Change],
-) -> tuple[dict[str, Latest], list[tuple[Change, Poison]]]:
-    """The newest state of each item by its key, and the records that cannot be read.
+) -> tuple[list[Latest], list[tuple[Change, Poison]]]:
+    """The newest state of each item, and the records that cannot be read.
 
     A change that is neither a tile nor a locker, or is a deletion (the mapping's filter lets none
     through), is nobody's news.
     """
-    latest: dict[str, Latest] = {}
+    latest: dict[tuple[str, str], Latest] = {}
     unreadable: list[tuple[Change, Poison]] = []
     for change in changes:
         entity = ((change.image or {}).get("entity") or {}).get("S")
@@ -132,7 +137,7 @@ def coalesce(
         except Poison as poison:
             unreadable.append((change, poison))
             continue
-        key = json.dumps(change.keys, sort_keys=True)
+        key = entity, json.dumps(change.keys, sort_keys=True)
         order = (fields["version"],) if entity == TILE else (fields["revision"],)
         held = latest.get(key)
         if held is None:
@@ -141,7 +146,7 @@ def coalesce(
         held.sequences.append(change.sequence)
         if order >= held.order:
             held.fields, held.order = fields, order
-    return latest, unreadable
+    return list(latest.values()), unreadable
 
 
 def publish_plan(latest: Iterable[Latest]) -> tuple[list[Publication], list[list[str]]]:

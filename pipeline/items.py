@@ -20,6 +20,7 @@ from pipeline.contract import (
     format_version,
     is_id,
     parse_version,
+    shorten,
 )
 from pipeline.errors import Poison, PoisonReason
 from pipeline.merge import Disconnect, LockerPresence, Session
@@ -205,9 +206,7 @@ def graphql_locker(image: Mapping[str, Any]) -> Item:
 
 
 def _unreadable(entity: str, error: Exception) -> Poison:
-    return Poison(
-        PoisonReason.IMAGE_UNREADABLE, f"{entity} image: {type(error).__name__}: {error}"[:200]
-    )
+    return Poison(PoisonReason.IMAGE_UNREADABLE, f"{entity} image: {shorten(error, limit=160)}")
 
 
 def _door_state(event: DoorEvent) -> Item:

@@ -9,22 +9,24 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from aws_lambda_powertools import Logger, Metrics
 
 from pipeline.contract import DoorEvent, PresenceEvent, Thing, parse_envelope
-from pipeline.deadline import Deadline, LambdaContext
-from pipeline.errors import EventShapeError, Poison, Retryable
+from pipeline.deadline import Deadline, LambdaContext, gather, out_of_time
+from pipeline.errors import EventShapeError, Poison
 from pipeline.merge import newest
 from pipeline.outcomes import BatchResponse, Outcome, Result, failed_records
 from pipeline.quarantine import Parked, Quarantine
 from pipeline.report import NAMESPACE, ProjectorReport
 from pipeline.settings import ProjectorSettings
 from pipeline.store import Store
+
+T = TypeVar("T")
 
 CONCURRENT_WRITES = 10
 """A batch of ten over ten doors: all tiles at once."""
@@ -75,7 +77,7 @@ class Projector:
         remaining = {key: each for key, each in doors.items() if key not in results}
         work |= self._start_tiles(remaining, queued, deadline)
         results |= self._collect(work, deadline)
-        results |= self._park(records, results)
+        results |= self._park(records, results, deadline)
         self._report.batch(records, events, results, self._now_ms())
         return failed_records(
             [(record.message_id, results[record.message_id]) for record in records]
@@ -99,9 +101,10 @@ class Projector:
         """History comes first: a tile whose event is not on record must not be shown."""
         if not doors:
             return {}
-        if deadline.passed:
-            return {key: _out_of_time() for key in doors}
-        failures = self._store.write_history(list(doors.values()), deadline)
+        history = self._submit(deadline, self._store.write_history, list(doors.values()), deadline)
+        failures = gather([history], deadline)[history]
+        if isinstance(failures, BaseException):
+            return {key: Result.of(failures) for key in doors}
         return {
             key: Result.of(failures[event.event_id])
             for key, event in doors.items()
@@ -139,12 +142,10 @@ class Projector:
             for thing, group in groups.items()
         }
 
-    def _submit(
-        self, deadline: Deadline, call: Callable[..., Outcome], *args: object
-    ) -> "Future[Outcome]":
-        def unless_late() -> Outcome:
+    def _submit(self, deadline: Deadline, call: Callable[..., T], *args: object) -> "Future[T]":
+        def unless_late() -> T:
             if deadline.passed:
-                raise _late()
+                raise out_of_time()
             return call(*args)
 
         return self._pool.submit(unless_late)
@@ -159,26 +160,24 @@ class Projector:
         So a group stands and falls with its one write: were the older events done when the newest
         one failed, and that one ended as a dead letter, their tile would stay behind them.
         """
-        wait(work, timeout=deadline.remaining_s)
         results: dict[str, Result] = {}
-        for future, group in work.items():
-            if not future.done():
-                # It may still succeed; it will find itself a duplicate when it comes again.
-                future.cancel()
-                results |= {key: _out_of_time() for key in group}
-            elif (error := future.exception()) is not None:
-                results |= {key: Result.of(error) for key in group}
+        for future, outcome in gather(work, deadline).items():
+            group = work[future]
+            if isinstance(outcome, BaseException):
+                results |= {key: Result.of(outcome) for key in group}
             else:
-                results |= _settle(group, future.result())
+                results |= _settle(group, outcome)
         return results
 
-    def _park(self, records: Sequence[Record], results: Mapping[str, Result]) -> dict[str, Result]:
+    def _park(
+        self, records: Sequence[Record], results: Mapping[str, Result], deadline: Deadline
+    ) -> dict[str, Result]:
         parked = [
             Parked(record.message_id, record.body, result.error)
             for record in records
             if isinstance((result := results[record.message_id]).error, Poison)
         ]
-        failures = self._quarantine.park(parked)
+        failures = self._quarantine.park(parked, deadline)
         return {key: Result(Outcome.RETRYABLE, error) for key, error in failures.items()}
 
 
@@ -197,14 +196,6 @@ def _settle(group: Mapping[str, DoorEvent | PresenceEvent], outcome: Outcome) ->
         else:
             results[key] = Result(Outcome.STALE)
     return results
-
-
-def _late() -> Retryable:
-    return Retryable("the function's time ran out")
-
-
-def _out_of_time() -> Result:
-    return Result.of(_late())
 
 
 def read_records(event: Mapping[str, Any]) -> list[Record]:

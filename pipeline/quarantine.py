@@ -1,11 +1,11 @@
 """Parks what can never be projected, with the reason beside it."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from pipeline.deadline import Deadline, gather
 from pipeline.errors import Poison, Retryable
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ BATCH_BYTES = 256 * 1024
 """Well below AWS's 1 MiB a request; an IoT payload of 128 KB is 175 KB in base64."""
 ATTRIBUTES_BYTES = 1024
 """What the attributes of one message may take at most."""
+CONCURRENT_SENDS = 4
+GRACE_S = 1.5
+"""Parking comes after the work, and may take so much of the margin behind its deadline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +35,20 @@ class Quarantine:
     def __init__(self, client: "SQSClient", queue_url: str) -> None:
         self._client = client
         self._queue_url = queue_url
+        self._pool = ThreadPoolExecutor(CONCURRENT_SENDS, thread_name_prefix="park")
 
-    def park(self, records: Sequence[Parked]) -> dict[str, BaseException]:
+    def park(self, records: Sequence[Parked], deadline: Deadline) -> dict[str, BaseException]:
         """Send all; what could not be sent is returned by message id, with the reason.
 
         Those must not be acknowledged: whoever delivers them again gives us another try.
         """
+        work = {self._pool.submit(self._send, chunk): chunk for chunk in _chunks(records)}
         failures: dict[str, BaseException] = {}
-        for chunk in _chunks(records):
-            failures.update(self._send(chunk))
+        for future, refused in gather(work, deadline.extended(GRACE_S)).items():
+            if isinstance(refused, BaseException):
+                failures |= {record.message_id: refused for record in work[future]}
+            else:
+                failures |= refused
         return failures
 
     def _send(self, chunk: Sequence[Parked]) -> dict[str, BaseException]:
@@ -52,13 +60,10 @@ class Quarantine:
             }
             for index, record in enumerate(chunk)
         ]
-        try:
-            answer = self._client.send_message_batch(
-                QueueUrl=self._queue_url,
-                Entries=entries,  # type: ignore[arg-type]
-            )
-        except (ClientError, BotoCoreError) as error:
-            return {record.message_id: error for record in chunk}
+        answer = self._client.send_message_batch(
+            QueueUrl=self._queue_url,
+            Entries=entries,  # type: ignore[arg-type]
+        )
         return {
             chunk[int(failed["Id"])].message_id: Retryable(
                 f"quarantine: {failed['Code']}: {failed.get('Message', '')}"
@@ -84,7 +89,8 @@ def _chunks(records: Sequence[Parked]) -> Iterator[list[Parked]]:
     chunk: list[Parked] = []
     size = 0
     for record in records:
-        grows_by = len(record.body.encode()) + ATTRIBUTES_BYTES
+        # JSON can hold half a surrogate pair, which is no UTF-8: SQS shall refuse it, not we fail.
+        grows_by = len(record.body.encode(errors="surrogatepass")) + ATTRIBUTES_BYTES
         if chunk and (len(chunk) == BATCH_ENTRIES or size + grows_by > BATCH_BYTES):
             yield chunk
             chunk, size = [], 0

@@ -4,9 +4,11 @@ Metrics are CloudWatch's embedded format: a line of JSON on standard output, no 
 here and nowhere else.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from pipeline.projector import Record
     from pipeline.quarantine import Parked
 
+P = ParamSpec("P")
+
 NAMESPACE = "Latchline"
 DOOR_TO_TABLE = "DoorToTable"
 """Rule's clock to table, ms, of each event that became a tile."""
@@ -36,11 +40,26 @@ def is_defect(error: BaseException | None) -> bool:
     return error is not None and not isinstance(error, (Poison, Retryable)) and not may_pass(error)
 
 
+def never_raises(report: Callable[P, None]) -> Callable[P, None]:
+    """What is written stays written: a report that fails must not bring the batch back."""
+
+    @wraps(report)
+    def attempt(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            report(*args, **kwargs)
+        except Exception:
+            # Not with the logger that may just have failed.
+            logging.getLogger(__name__).exception("%s failed", report.__qualname__)
+
+    return attempt
+
+
 class ProjectorReport:
     def __init__(self, logger: "Logger", metrics: "Metrics") -> None:
         self._logger = logger
         self._metrics = metrics
 
+    @never_raises
     def batch(
         self,
         records: "Sequence[Record]",
@@ -102,6 +121,7 @@ class FanoutReport:
         self._metrics = metrics
         self._now_ms = now_ms
 
+    @never_raises
     def batch(
         self,
         *,
@@ -137,11 +157,13 @@ class FanoutReport:
             },
         )
 
+    @never_raises
     def parked(self, records: "Sequence[Parked]") -> None:
         for record in records:
             about = {"sequence_number": record.message_id, "reason": record.poison.reason.value}
             self._logger.warning("parked", extra={**about, "detail": record.poison.detail})
 
+    @never_raises
     def not_parked(self, failures: Mapping[str, BaseException]) -> None:
         for sequence, error in failures.items():
             self._logger.error("not parked", extra={"sequence_number": sequence}, exc_info=error)

@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pipeline import items
 from pipeline.aws_errors import error_code, may_pass
 from pipeline.contract import DoorEvent, PresenceEvent, Thing
-from pipeline.deadline import Deadline
+from pipeline.deadline import Deadline, out_of_time
 from pipeline.errors import Retryable
 from pipeline.merge import LockerPresence, join_presence, presence_of
 from pipeline.outcomes import Outcome
@@ -29,6 +29,8 @@ BATCH_WRITE_ITEMS = 25
 BACKOFF_S = (0.02, 0.5)
 CONDITION_FAILED = "ConditionalCheckFailedException"
 
+Key = tuple[str, str]
+"""Partition key and sort key of an item."""
 Failures = dict[str, BaseException]
 """Event id → why its history could not be written."""
 
@@ -54,16 +56,19 @@ class Store:
     def write_history(self, events: Sequence[DoorEvent], deadline: Deadline) -> Failures:
         """Put all events; what could not be put is returned with the reason.
 
-        One put for an event, however often the batch holds it (AWS refuses a batch with the same
-        key twice).
+        One put for a key, however often the batch holds it (AWS refuses a batch with the same key
+        twice).
         """
-        todo = {event.event_id: self._history_put(event) for event in events}
-        failures: Failures = {}
-        ids = list(todo)
-        for start in range(0, len(ids), BATCH_WRITE_ITEMS):
-            chunk = {each: todo[each] for each in ids[start : start + BATCH_WRITE_ITEMS]}
-            failures.update(self._put_chunk(chunk, deadline))
-        return failures
+        found = {event.event_id: self._history_item(event) for event in events}
+        todo = list({_key_of(item): item for item in found.values()}.values())
+        refused: dict[Key, BaseException] = {}
+        for start in range(0, len(todo), BATCH_WRITE_ITEMS):
+            refused |= self._put_chunk(todo[start : start + BATCH_WRITE_ITEMS], deadline)
+        return {
+            event: refused[_key_of(item)]
+            for event, item in found.items()
+            if _key_of(item) in refused
+        }
 
     def put_tile(self, event: DoorEvent, queued_at: int | None) -> Outcome:
         """Make the event its door's tile unless the tile is at its version or newer.
@@ -152,39 +157,45 @@ class Store:
             return False
         return True
 
-    def _history_put(self, event: DoorEvent) -> items.Item:
+    def _history_item(self, event: DoorEvent) -> items.Item:
         return items.history_item(event, days=self._history_days)
 
-    def _put_chunk(self, chunk: Mapping[str, items.Item], deadline: Deadline) -> Failures:
+    def _put_chunk(
+        self, chunk: Iterable[items.Item], deadline: Deadline
+    ) -> dict[Key, BaseException]:
         """BatchWriteItem, and what it leaves unprocessed again, until the deadline."""
-        ids_by_key = {_key_of(item): each for each, item in chunk.items()}
-        todo: list[Any] = [{"PutRequest": {"Item": item}} for item in chunk.values()]
+        todo: list[Any] = [{"PutRequest": {"Item": item}} for item in chunk]
         attempt = 0
         while todo:
             if attempt and deadline.passed:
                 why = Retryable(f"history: throttled, {attempt} attempts")
-                return {ids_by_key[_key_of(put["PutRequest"]["Item"])]: why for put in todo}
+                return {_key_of(put["PutRequest"]["Item"]): why for put in todo}
             try:
                 answer = self._client.batch_write_item(RequestItems={self._table: todo})
             except (ClientError, BotoCoreError) as error:
-                left = {ids_by_key[_key_of(put["PutRequest"]["Item"])]: put for put in todo}
+                left = [put["PutRequest"]["Item"] for put in todo]
                 if may_pass(error):
-                    return dict.fromkeys(left, error)
-                return self._put_singly(left)
+                    return dict.fromkeys(map(_key_of, left), error)
+                return self._put_singly(left, deadline)
             todo = answer.get("UnprocessedItems", {}).get(self._table, [])
             if todo:
                 attempt += 1
                 self._pause(attempt, deadline)
         return {}
 
-    def _put_singly(self, puts: Mapping[str, Any]) -> Failures:
+    def _put_singly(
+        self, chunk: Iterable[items.Item], deadline: Deadline
+    ) -> dict[Key, BaseException]:
         """AWS refuses a whole batch for one item in it; its neighbours must not suffer for that."""
-        failures: Failures = {}
-        for each, put in puts.items():
+        failures: dict[Key, BaseException] = {}
+        for item in chunk:
+            if deadline.passed:
+                failures[_key_of(item)] = out_of_time()
+                continue
             try:
-                self._client.put_item(TableName=self._table, Item=put["PutRequest"]["Item"])
+                self._client.put_item(TableName=self._table, Item=item)
             except (ClientError, BotoCoreError) as error:
-                failures[each] = error
+                failures[_key_of(item)] = error
         return failures
 
     def _pause(self, attempt: int, deadline: Deadline) -> None:
@@ -193,5 +204,5 @@ class Store:
         threading.Event().wait(min(self._jitter(0, ceiling), deadline.remaining_s))
 
 
-def _key_of(item: Mapping[str, Any]) -> tuple[str, str]:
+def _key_of(item: Mapping[str, Any]) -> Key:
     return item["pk"]["S"], item["sk"]["S"]

@@ -1,103 +1,31 @@
 """The fan-out, fed with real stream events; what counts is what AppSync received and the answer."""
 
-import io
 import json
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from aws_lambda_powertools import Logger, Metrics
-from botocore.credentials import Credentials
-from gql.transport.appsync_auth import AppSyncIAMAuthentication
 from gql.transport.requests import RequestsHTTPTransport
 from graphql import parse
 
-from pipeline import items
-from pipeline.appsync import ALIASES_PER_DOCUMENT, AppSync, IamAuth, document
-from pipeline.contract import DoorEvent, Kind, PresenceEvent, Thing
+from pipeline.appsync import ALIASES_PER_DOCUMENT, AppSync, document
 from pipeline.deadline import Deadline
 from pipeline.errors import EventShapeError
 from pipeline.fanout import Fanout
-from pipeline.merge import presence_of
-from pipeline.quarantine import Quarantine
-from pipeline.report import FanoutReport
-from tests.support.aws import Aws, FaultyClient, always, refusal
+from tests.support.aws import Aws, always, refusal
+from tests.support.fanouts import FanoutBench, fanout_bench, locker, tile
 from tests.support.lambda_events import AT, RECEIVED_AT, STREAM_ARN, stream_event
-from tests.support.mutation_server import MutationServer, mutation_server
 
 pytestmark = pytest.mark.integration
 
 
-def tile(
-    building: str = "maple-court", door: str = "d01", *, seq: int = 1, locker: str = "l03"
-) -> dict:
-    """A tile's item as the projector writes it."""
-    event = DoorEvent(
-        thing=Thing(building, locker), door=door, kind=Kind.OPENED, boot=1, seq=seq, at=AT,
-        open=True, occupied=False, fault=None, received_at=RECEIVED_AT, trace="t",
-        client=None, payload="{}",
-    )  # fmt: skip
-    update = items.tile_update(event, queued_at=RECEIVED_AT + 1, projected_at=RECEIVED_AT + 2)
-    values = update["ExpressionAttributeValues"]
-    return {**update["Key"], **{name[1:]: value for name, value in values.items()}}
-
-
-def locker(building: str = "maple-court", *, revision: int = 1, connected: bool = False) -> dict:
-    """A locker's item as the projector writes it."""
-    thing = Thing(building, "l03")
-    event = PresenceEvent(thing, connected, RECEIVED_AT, "s1", 1, None, RECEIVED_AT, None)
-    return items.locker_item(
-        thing,
-        presence_of(event),
-        revision=revision,
-        received_at=RECEIVED_AT,
-        projected_at=RECEIVED_AT,
-    )
-
-
-class Bench:
-    """A fan-out between a real HTTP server and an in-process queue."""
-
-    def __init__(self, server: MutationServer, aws: Aws) -> None:
-        self.server = server
-        self.aws = aws
-        self.sqs = FaultyClient(aws.sqs)
-        signer = AppSyncIAMAuthentication(
-            host="example.appsync-api.us-east-1.amazonaws.com",
-            region_name="us-east-1",
-            credentials=Credentials("AKIDEXAMPLE", "secret"),
-        )
-        self.transport = RequestsHTTPTransport(server.url, auth=IamAuth(signer))
-        self._log = io.StringIO()
-        self.fanout = Fanout(
-            AppSync(self.transport, lambda: RECEIVED_AT + 50),
-            Quarantine(self.sqs, aws.queue_url),  # type: ignore[arg-type]
-            FanoutReport(
-                Logger(service=f"fanout-{uuid.uuid4()}", stream=self._log, level="INFO"),
-                Metrics(service="fanout", namespace="Latchline"),
-                lambda: RECEIVED_AT + 60,
-            ),
-        )
-
-    def publish(self, *images: Any, seconds: float = 10.0) -> list[str]:
-        """Handle one batch with sequence numbers 100, 101, …; return the checkpoint, if any."""
-        response = self.fanout.handle(stream_event(images), Deadline(seconds))
-        return [failure["itemIdentifier"] for failure in response["batchItemFailures"]]
-
-    def log(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self._log.getvalue().splitlines()]
-
-
 @pytest.fixture
-def bench(aws: Aws) -> Iterator[Bench]:
-    with mutation_server() as server:
-        bench = Bench(server, aws)
-        yield bench
-        bench.transport.close()
+def bench(aws: Aws) -> Iterator[FanoutBench]:
+    with fanout_bench(aws) as running:
+        yield running
 
 
-def test_a_changed_tile_is_published(bench: Bench):
+def test_a_changed_tile_is_published(bench: FanoutBench):
     """One change, one mutation, with every field and the time of publishing."""
     assert bench.publish(tile()) == []
     (batch,) = bench.server.batches()
@@ -124,7 +52,7 @@ def test_a_changed_tile_is_published(bench: Bench):
     ]
 
 
-def test_requests_are_signed_for_appsync(bench: Bench):
+def test_requests_are_signed_for_appsync(bench: FanoutBench):
     """SigV4, service appsync, for the API's own host."""
     bench.publish(tile())
     (headers,) = bench.server.headers
@@ -133,7 +61,7 @@ def test_requests_are_signed_for_appsync(bench: Bench):
     assert headers["host"] == "example.appsync-api.us-east-1.amazonaws.com"
 
 
-def test_a_locker_is_published(bench: Bench):
+def test_a_locker_is_published(bench: FanoutBench):
     """Presence goes the same way as doors."""
     assert bench.publish(locker(revision=3)) == []
     (batch,) = bench.server.batches()
@@ -142,7 +70,7 @@ def test_a_locker_is_published(bench: Bench):
     assert batch["tiles"] == []
 
 
-def test_a_hundred_tiles_of_ten_buildings_are_one_request(bench: Bench):
+def test_a_hundred_tiles_of_ten_buildings_are_one_request(bench: FanoutBench):
     """Aliases: one document, one mutation a building, one request."""
     images = [tile(f"b{n % 10}", f"d{n}") for n in range(100)]
     assert bench.publish(*images) == []
@@ -153,20 +81,20 @@ def test_a_hundred_tiles_of_ten_buildings_are_one_request(bench: Bench):
     assert all(len(batch["tiles"]) == 10 for batch in bench.server.batches())
 
 
-def test_more_buildings_than_a_document_takes(bench: Bench):
+def test_more_buildings_than_a_document_takes(bench: FanoutBench):
     """A hundred buildings are two requests: 0.02 a changed tile."""
     assert bench.publish(*(tile(f"b{n}") for n in range(100))) == []
     assert [len(body["variables"]) for body in bench.server.requests] == [ALIASES_PER_DOCUMENT] * 2
 
 
-def test_more_tiles_than_a_push_takes(bench: Bench):
+def test_more_tiles_than_a_push_takes(bench: FanoutBench):
     """A building with very many changes gets several pushes, none above AppSync's limit."""
     assert bench.publish(*(tile(door=f"d{n}") for n in range(250))) == []
     assert [len(batch["tiles"]) for batch in bench.server.batches()] == [100, 100, 50]
     assert max(len(json.dumps(batch)) for batch in bench.server.batches()) < 240_000
 
 
-def test_only_the_newest_state_of_a_tile_is_published(bench: Bench):
+def test_only_the_newest_state_of_a_tile_is_published(bench: FanoutBench):
     """A door that moved thrice in a batch is pushed once, whatever the order."""
     assert (
         bench.publish(tile(seq=2), tile(seq=3), tile(seq=1), locker(revision=2), locker(revision=1))
@@ -177,7 +105,7 @@ def test_only_the_newest_state_of_a_tile_is_published(bench: Bench):
     assert [each["revision"] for each in batch["lockers"]] == [2]
 
 
-def test_a_graphql_error_fails_its_building_only(bench: Bench):
+def test_a_graphql_error_fails_its_building_only(bench: FanoutBench):
     """HTTP 200 with an error is a failure of that alias, from its lowest sequence number on."""
     bench.server.refused = {"b2"}
     assert bench.publish(tile("b1"), tile("b2", seq=1), tile("b3"), tile("b2", seq=2)) == ["101"]
@@ -186,7 +114,7 @@ def test_a_graphql_error_fails_its_building_only(bench: Bench):
     assert "MappingTemplate" in failed["detail"]
 
 
-def test_null_without_an_error_is_a_failure(bench: Bench):
+def test_null_without_an_error_is_a_failure(bench: FanoutBench):
     """No data, no push."""
     bench.server.nulled = {"b1"}
     assert bench.publish(tile("b0"), tile("b1")) == ["101"]
@@ -198,9 +126,14 @@ def test_null_without_an_error_is_a_failure(bench: Bench):
         {"message": "Unauthorized"},
         {"message": "x", "path": ["elsewhere"]},
         {"message": "x", "path": [0]},
+        {"message": "x", "path": None},
+        {"message": "x", "path": []},
+        {"message": "x", "path": "b1"},
+        {"message": None},
+        {},
     ],
 )
-def test_an_error_that_names_no_alias_fails_all(bench: Bench, error: dict):
+def test_an_error_that_names_no_alias_fails_all(bench: FanoutBench, error: dict):
     """If nobody knows whom it concerns, it concerns everybody."""
     bench.server.errors = [error]
     assert bench.publish(tile("b0"), tile("b1")) == ["100"]
@@ -213,6 +146,15 @@ def test_an_error_that_names_no_alias_fails_all(bench: Bench, error: dict):
         (503, b"unavailable"),
         (429, b'{"errors": []}'),
         (401, b'{"errors": [{"errorType": "UnauthorizedException", "message": "no"}]}'),
+        (403, b'{"message": "Forbidden"}'),
+        (413, b"too large"),
+        (200, b"null"),
+        (200, b"7"),
+        (200, b'"data"'),
+        (200, b'{"data": {"b0": {}, "b1": {}}, "errors": "no"}'),
+        (200, b'{"data": {"b0": {}, "b1": {}}, "errors": [7]}'),
+        (200, b'{"data": {"b0": {}, "b1": {}}, "errors": [{"message": "x", "path": 7}]}'),
+        (200, b'{"data": ["b0", "b1"]}'),
         (200, b"<html>"),
         (200, b""),
         (200, b"[]"),
@@ -221,7 +163,7 @@ def test_an_error_that_names_no_alias_fails_all(bench: Bench, error: dict):
         (200, b'{"data": {"b7": {}}}'),
     ],
 )
-def test_an_answer_that_is_no_success_fails_the_batch(bench: Bench, status: int, body: bytes):
+def test_an_answer_that_is_no_success_fails_the_batch(bench: FanoutBench, status: int, body: bytes):
     """Whatever AppSync answers that is not each alias' data is a failure of all."""
     bench.server.status, bench.server.body = status, body
     assert bench.publish(tile("b0"), tile("b1")) == ["100"]
@@ -229,19 +171,19 @@ def test_an_answer_that_is_no_success_fails_the_batch(bench: Bench, status: int,
     assert bench.publish(tile("b0"), tile("b1")) == []
 
 
-def test_appsync_that_hangs_is_given_up_in_time(bench: Bench):
+def test_appsync_that_hangs_is_given_up_in_time(bench: FanoutBench):
     """A request that takes longer than the time left is a failure, and the function answers."""
     bench.server.hang.clear()
     assert bench.publish(tile(), seconds=0.3) == ["100"]
 
 
-def test_no_time_left_sends_nothing(bench: Bench):
+def test_no_time_left_sends_nothing(bench: FanoutBench):
     """With its time over it answers at once with the checkpoint."""
     assert bench.publish(tile(), seconds=-1) == ["100"]
     assert bench.server.requests == []
 
 
-def test_appsync_that_is_not_there(bench: Bench):
+def test_appsync_that_is_not_there(bench: FanoutBench):
     """A refused connection is retried like any failure."""
     gone = AppSync(RequestsHTTPTransport("http://127.0.0.1:9/graphql"), lambda: 0)
     fanout = Fanout(gone, bench.fanout._parking, bench.fanout._report)
@@ -249,13 +191,13 @@ def test_appsync_that_is_not_there(bench: Bench):
     assert response == {"batchItemFailures": [{"itemIdentifier": "100"}]}
 
 
-def test_the_second_document_fails_alone(bench: Bench):
+def test_the_second_document_fails_alone(bench: FanoutBench):
     """The checkpoint is the lowest sequence number of what failed, across documents."""
     bench.server.refused = {"b73", "b91"}
     assert bench.publish(*(tile(f"b{n}") for n in range(100))) == ["173"]
 
 
-def test_an_empty_batch_is_answered_explicitly(bench: Bench):
+def test_an_empty_batch_is_answered_explicitly(bench: FanoutBench):
     """No records, no failures, and still an explicit answer."""
     assert bench.fanout.handle({"Records": []}, Deadline(1)) == {"batchItemFailures": []}
 
@@ -263,13 +205,13 @@ def test_an_empty_batch_is_answered_explicitly(bench: Bench):
 @pytest.mark.parametrize(
     "event", [{}, {"Records": [{"messageId": "1", "body": ""}]}, {"Records": 5}, None]
 )
-def test_an_event_of_another_kind_is_refused(bench: Bench, event: Any):
+def test_an_event_of_another_kind_is_refused(bench: FanoutBench, event: Any):
     """A wrong mapping fails loudly."""
     with pytest.raises(EventShapeError, match="DynamoDB stream batch"):
         bench.fanout.handle(event, Deadline(1))
 
 
-def test_what_is_no_tile_is_nobodys_news(bench: Bench):
+def test_what_is_no_tile_is_nobodys_news(bench: FanoutBench):
     """History, deletions and foreign items that slip past the filter are done."""
     removed = stream_event([tile()])
     del removed["Records"][0]["dynamodb"]["NewImage"]
@@ -291,7 +233,7 @@ def test_what_is_no_tile_is_nobodys_news(bench: Bench):
         {"at": ...},
     ],
 )
-def test_an_unreadable_record_is_parked_and_its_neighbours_pass(bench: Bench, broken: dict):
+def test_an_unreadable_record_is_parked_and_its_neighbours_pass(bench: FanoutBench, broken: dict):
     """A poison record goes to the dead-letter queue as a pointer and holds nothing up."""
     image = {
         name: value for name, value in {**tile(door="d09"), **broken}.items() if value is not ...
@@ -307,13 +249,13 @@ def test_an_unreadable_record_is_parked_and_its_neighbours_pass(bench: Bench, br
     assert message["MessageAttributes"]["reason"]["StringValue"] == "image_unreadable"
 
 
-def test_an_unreadable_locker_is_parked(bench: Bench):
+def test_an_unreadable_locker_is_parked(bench: FanoutBench):
     """A locker's image is held to the same."""
     assert bench.publish({**locker(), "revision": {"N": "x"}}) == []
     assert len(bench.aws.messages()) == 1
 
 
-def test_poison_that_cannot_be_parked_is_retried(bench: Bench):
+def test_poison_that_cannot_be_parked_is_retried(bench: FanoutBench):
     """Nothing is passed over before it is safe somewhere else."""
     bench.sqs.faults["send_message_batch"] = always(
         refusal("ServiceUnavailable", "SendMessageBatch", 503)
@@ -321,7 +263,7 @@ def test_poison_that_cannot_be_parked_is_retried(bench: Bench):
     assert bench.publish(tile(), {**tile(door="d09"), "at": {"N": "1"}}) == ["101"]
 
 
-def test_the_lowest_number_is_found_by_value(bench: Bench):
+def test_the_lowest_number_is_found_by_value(bench: FanoutBench):
     """Sequence numbers are decimal numbers of differing length, not words."""
     bench.server.refused = {"b0", "b1"}
     event = stream_event([tile("b0"), tile("b1")], first=9)
@@ -330,7 +272,7 @@ def test_the_lowest_number_is_found_by_value(bench: Bench):
     }
 
 
-def test_metrics_tell_the_coalescing(bench: Bench, capsys: pytest.CaptureFixture[str]):
+def test_metrics_tell_the_coalescing(bench: FanoutBench, capsys: pytest.CaptureFixture[str]):
     """Published items, publications, requests and latency, embedded in the log."""
     bench.publish(tile("b0"), tile("b0", "d02"), tile("b1"))
     (line,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

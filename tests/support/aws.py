@@ -1,5 +1,6 @@
 """In-process AWS (moto) with the table and a queue, and clients that fail on purpose."""
 
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -92,10 +93,12 @@ class FaultyClient:
         self._client = client
         self.faults: dict[str, Fault] = {}
         self.calls: defaultdict[str, int] = defaultdict(int)
+        self._counting = threading.Lock()
 
     def __getattr__(self, operation: str) -> Callable[..., Any]:
         def call(**arguments: Any) -> Any:
-            self.calls[operation] += 1
+            with self._counting:
+                self.calls[operation] += 1
             fault = self.faults.get(operation)
             answer = fault(arguments) if fault else None
             return getattr(self._client, operation)(**arguments) if answer is None else answer

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -24,6 +24,8 @@ class MutationServer:
         self.status = 200
         self.body: bytes | None = None
         """Sent instead of an answer."""
+        self.dropped = 0
+        """So many requests are read and then answered with the end of the connection."""
         self.hang = threading.Event()
         self.hang.set()
         self.url = ""
@@ -59,12 +61,17 @@ def mutation_server() -> Iterator[MutationServer]:
             state.requests.append(body)
             state.headers.append({name.lower(): value for name, value in self.headers.items()})
             state.hang.wait(10)
+            if state.dropped:
+                state.dropped -= 1
+                self.close_connection = True
+                return
             answer = state.answer(body) if state.body is None else state.body
             self.send_response(state.status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
+            with suppress(ConnectionError):  # who asked may have given up
+                self.end_headers()
+                self.wfile.write(answer)
 
         def log_message(self, *_: object) -> None:
             return
