@@ -11,6 +11,7 @@ neither in a template that has no such resource:
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ MAX_TEMPLATE_BODY = 51_200
 """AWS: bytes of a template passed in the request; a larger one comes from S3."""
 STACK_TIMEOUT_S = 120.0
 _POLL_S = 0.05
+_SUBSTITUTED = re.compile(r"\$\{([A-Za-z0-9]+)[.}]")
+"""The logical id in `Fn::Sub`: `${Bus}` or `${Bus.Arn}`."""
 _EMPTY_LAYER = {"python/README": b"The laptop's interpreter has these libraries already.\n"}
 
 
@@ -126,6 +129,9 @@ def _references(node: Any) -> set[str]:
             found |= set(value)
         elif key == "Fn::GetAtt":
             found.add(value.split(".")[0] if isinstance(value, str) else value[0])
+        elif key == "Fn::Sub":
+            text, *variables = [value] if isinstance(value, str) else value
+            found |= set(_SUBSTITUTED.findall(text)) | _references(variables)
         else:
             found |= _references(value)
     return found

