@@ -1,10 +1,15 @@
-"""MiniStack, with one of its pauses made shorter: `python -m local.ministack_main`.
+"""MiniStack with two of its gaps closed from inside: `python -m local.ministack_main`.
 
-Gap: its poller of queues is woken by arrivals, but also by the end of every batch. If that wake
-finds no message, the poller sleeps 50 ms before it looks again, deaf to what arrives. At a few
-dozen events a second that is nearly always, at both queues of the path: it took 20 of the median
-event's 105 ms. Seen in MiniStack 1.5.33, which has no setting for it; delete this file and
-start `ministack` itself when upstream listens while it waits.
+Both need its process, because it has no setting for them; everything else about it is set from
+outside (`local.ministack`).
+
+- A resolver's DynamoDB Query is none: see `local.adapters.appsync_query`.
+- Its poller of queues is woken by arrivals, but also by the end of every batch. If that wake finds
+  no message, the poller sleeps 50 ms before it looks again, deaf to what arrives. At a few dozen
+  events a second that is nearly always, at both queues of the path: it took 20 of the median
+  event's 105 ms. Seen in MiniStack 1.5.33; goes when upstream listens while it waits.
+
+Without either, start `ministack` itself and delete this file.
 """
 
 from __future__ import annotations
@@ -13,7 +18,13 @@ import sys
 from types import ModuleType
 
 from ministack.app import main  # type: ignore[import-untyped]
-from ministack.services import lambda_svc  # type: ignore[import-untyped]
+from ministack.services import (  # type: ignore[import-untyped]
+    appsync,
+    dynamodb,
+    lambda_svc,
+)
+
+from local.adapters.appsync_query import install
 
 IDLE_WAKE_GAP_S = 0.001
 """Enough for the processor to do something else; a poll that finds nothing takes 0.05 ms."""
@@ -25,7 +36,7 @@ def shorten_pause(service: ModuleType = lambda_svc) -> None:
     Raises
     ------
     AttributeError
-        This version of MiniStack does not have it any more, so this file can go.
+        This version of MiniStack does not have it any more, so this can go.
     """
     if not hasattr(service, "_ESM_IDLE_WAKE_GAP_SECONDS"):
         raise AttributeError(f"{service.__name__} has no _ESM_IDLE_WAKE_GAP_SECONDS")
@@ -34,4 +45,5 @@ def shorten_pause(service: ModuleType = lambda_svc) -> None:
 
 if __name__ == "__main__":
     shorten_pause()
+    install(appsync, dynamodb)
     sys.exit(main())

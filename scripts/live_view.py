@@ -3,6 +3,7 @@
 A colour and a letter for each status, so that it reads without colours as well.
 """
 
+import math
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from pipeline.contract import TileStatus
+from scripts.sparkline import sparkline
 from simulators.session import Session
 
 GLYPHS: Mapping[str, tuple[str, str]] = {
@@ -32,6 +34,7 @@ LEGEND: Sequence[tuple[str, str]] = (
     ("offline", "offline"),
 )
 RATE_WINDOW_S = 4.0
+SPARKLINE_COLUMNS = 72
 LATEST = 2_000
 """Samples that the figures on the screen are ranked over; the summary ranks all."""
 
@@ -73,11 +76,19 @@ class LiveView:
         rate = self._meter.read(counters.sent)
         latency = viewer.counters.door_to_tile_ms.summary(LATEST)
         parked = sum(self.dead_letters.values())
+        faults = fleet.faults.total()
         return (
             f"{self.phase}: {counters.connected}/{self._session.plan.lockers} connected, "
-            f"{rate:.0f} events/s, {counters.acknowledged}/{counters.sent} acknowledged, "
+            f"{rate:.0f} events/s{self._due()}, {counters.acknowledged}/{counters.sent} "
+            f"acknowledged, {fleet.buffered} buffered, {f'{faults} faults, ' if faults else ''}"
             f"door to tile {latency}, {parked} dead letters"
         )
+
+    def _due(self) -> str:
+        """What the profile asks for at this moment."""
+        fleet = self._session.fleet
+        elapsed_s = fleet.elapsed_s if fleet else None
+        return f" of {self._session.plan.rate_at(elapsed_s):.0f}" if elapsed_s is not None else ""
 
     def __rich__(self) -> RenderableType:
         return Group(*self._figures(), Text(), *self._buildings(), Text(), *self._footer())
@@ -91,16 +102,29 @@ class LiveView:
         lines.append(
             Text(
                 f"{counters.connected}/{self._session.plan.lockers} lockers connected   "
-                f"{self._meter.read(counters.sent):5.1f} events/s   "
+                f"{self._meter.read(counters.sent):5.1f}{self._due()} events/s   "
                 f"{counters.acknowledged} of {counters.sent} acknowledged   "
-                f"broker {counters.ack_ms.summary(LATEST)}"
+                f"{fleet.buffered} buffered   broker {counters.ack_ms.summary(LATEST)}"
             )
         )
+        lines += self._day(fleet.elapsed_s or 0.0)
+        if fleet.faults:
+            told = "  ".join(f"{fault} {n}" for fault, n in sorted(fleet.faults.items()))
+            lines.append(Text(f"faults        {told}"))
         latency = viewer.counters.door_to_tile_ms.summary(LATEST)
         lines.append(
             Text.assemble("door to tile  ", (str(latency), "bold"), f"   {latency.count} flips")
         )
         return lines
+
+    def _day(self, elapsed_s: float) -> list[Text]:
+        """The profile of the whole run; what is past is bright. None of one without an end."""
+        plan = self._session.plan
+        if math.isinf(plan.duration_s):
+            return []
+        curve = sparkline(plan.curve.peaks(plan.duration_s, SPARKLINE_COLUMNS))
+        past = min(SPARKLINE_COLUMNS, int(SPARKLINE_COLUMNS * elapsed_s / plan.wall_s))
+        return [Text.assemble("profile       ", (curve[:past], "bold cyan"), (curve[past:], "dim"))]
 
     def _buildings(self) -> list[Text]:
         viewer = self._session.viewer

@@ -22,10 +22,3 @@ Buildings = Annotated[int, typer.Option(min=1, help="Buildings the lockers are s
 Doors = Annotated[int, typer.Option(min=1, max=99, help="Doors per locker.")]
 Rate = Annotated[float, typer.Option(help="Target of door events per second, over all doors.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same traffic.")]
-DwellScale = Annotated[
-    float | None,
-    typer.Option(
-        help="Factor on how long people keep a door open; by default whatever keeps at most 12 %"
-        " of the doors open at the rate asked for."
-    ),
-]

@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scripts.options import AsJson, Name, Stage
+
+if TYPE_CHECKING:
+    from simulators.verdict import Verdict
 
 
 def verify(
@@ -32,7 +35,7 @@ def verify(
     stage: Stage = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare tiles, history and what a subscriber saw with what the fleet did.
+    """Compare tiles, history, quarantine and what a subscriber saw with what the fleet did.
 
     Exit status 0 if all agree, 1 on any difference, 2 if it could not be told.
     """
@@ -61,5 +64,18 @@ def verify(
         if not done.complete:
             console.print(f"{truth_file} was cut off: judged by what it has")
         print_verdict(verdict, console)
+        if done.malformed:
+            console.print(parked_line(verdict), soft_wrap=True, highlight=False)
         console.print(verdict_line(verdict), soft_wrap=True, highlight=False)
     exit_with(verdict)
+
+
+def parked_line(verdict: "Verdict") -> str:
+    """Say how much of what was spoiled on purpose is where it belongs."""
+    from simulators.verdict import Finding, View
+
+    if View.QUARANTINE not in verdict.checked:
+        return "quarantine: not looked at, the deployment names no such queue"
+    expected = verdict.checked[View.QUARANTINE]
+    faults = sum(verdict.count(each, View.QUARANTINE) for each in (Finding.LOST, Finding.WRONG))
+    return f"quarantine: {expected - faults} of {expected} malformed events parked as expected"

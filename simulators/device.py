@@ -3,10 +3,12 @@
 An event is done with only when the broker acknowledged it with a success code. Until then it stays
 in the device's buffer; whatever the connection did not survive is published again after reconnect,
 so the broker may see an event twice but never not at all. After each connect every door is
-reported.
+reported. The SDK keeps a connection below AWS's 100 publishes/s and 512 KB/s.
+
+Faults come in from outside: `hold_offline` and `power_off` take the locker away until they are
+released, a `Wire` disturbs one publish, `skew_ms` sets the clock wrong.
 
 awscrt calls back on its own thread; everything here that has state runs on the asyncio loop.
-Nothing may be forked once `MqttRuntime` exists: awscrt's threads do not survive a fork.
 """
 
 import asyncio
@@ -17,28 +19,22 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from awscrt import io, mqtt5  # type: ignore[import-untyped]
-from awsiot import mqtt5_client_builder  # type: ignore[import-untyped]
+from awscrt import mqtt5  # type: ignore[import-untyped]
 
 from pipeline.contract import Thing
 from pipeline.contract import device_topic as door_topic
+from simulators.connection import RECONNECT_MS, MqttRuntime, mqtt_client
 from simulators.controller import Controller, Emission
+from simulators.faults import Fault, Wire
 from simulators.ground_truth import Outcome
 from simulators.provisioning import Credentials
 from simulators.target import IotEndpoint
 
 BUFFER_EVENTS = 1_000
-KEEP_ALIVE_S = (30, 60)
-"""AWS: 30 s is the least it honours, and a dead locker is noticed after 1.5 times the keep-alive.
-Spread over the fleet so that the pings are, too."""
-PING_TIMEOUT_MS = 10_000
-RECONNECT_MS = (1_000, 60_000)
-"""AWS: one CONNECT per second and client id."""
-ACK_TIMEOUT_S = 30
 STOP_S = 2.0
 RETRY_MAX_S = 30.0
-TOPIC_ALIASES = 8
-"""AWS: topic aliases per connection."""
+REORDER_WITHIN_S = 2.0
+"""Wait no longer for a next event that an event could be published after."""
 
 RETRYABLE = frozenset(
     {
@@ -75,20 +71,15 @@ class DeviceListener(Protocol):
     ) -> None: ...
 
 
-class MqttRuntime:
-    """awscrt's one event loop thread, shared by every device of the process."""
-
-    def __init__(self) -> None:
-        self._group = io.EventLoopGroup(1)
-        self._resolver = io.DefaultHostResolver(self._group)
-        self.bootstrap = io.ClientBootstrap(self._group, self._resolver)
-
-
 @dataclass(slots=True)
 class _Buffered:
     emission: Emission
     attempts: int = 0
     in_flight: bool = False
+    copies: int = 1
+    """Publishes of the first attempt."""
+    held: bool = False
+    """By a fault on the wire, until `release`."""
 
 
 class Device:
@@ -116,6 +107,9 @@ class Device:
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self.controller = controller
+        self.credentials = credentials
+        self.skew_ms = 0
+        """How far the device's clock is off."""
         self._rule = rule
         self._listener = listener
         self._capacity = buffer_events
@@ -126,26 +120,16 @@ class Device:
         self._online = asyncio.Event()
         self._halted = asyncio.Event()
         self._halted.set()
-        self._client: Any = mqtt5_client_builder.mtls_from_path(
-            str(credentials.certificate_file),
-            str(credentials.key_file),
-            endpoint=endpoint.endpoint,
-            port=endpoint.port,
-            ca_filepath=str(endpoint.ca_file) if endpoint.ca_file else None,
-            client_id=str(controller.thing),
-            client_bootstrap=runtime.bootstrap,
-            keep_alive_interval_sec=random.randint(*KEEP_ALIVE_S),
-            ping_timeout_ms=PING_TIMEOUT_MS,
-            ack_timeout_sec=ACK_TIMEOUT_S,
-            min_reconnect_delay_ms=reconnect_ms[0],
-            max_reconnect_delay_ms=reconnect_ms[1],
-            retry_jitter_mode=mqtt5.ExponentialBackoffJitterMode.FULL,
-            # The buffer here is the only one: what a disconnect interrupts comes back as failed.
-            offline_queue_behavior=mqtt5.ClientOperationQueueBehaviorType.FAIL_ALL_ON_DISCONNECT,
-            topic_aliasing_options=mqtt5.TopicAliasingOptions(
-                outbound_behavior=mqtt5.OutboundTopicAliasBehaviorType.LRU,
-                outbound_cache_max_size=TOPIC_ALIASES,
-            ),
+        self._offline_holds = 0
+        self._powered = True
+        self._backing_off = False
+        self._overtaken: list[int] = []
+        self._client: Any = mqtt_client(
+            controller.thing,
+            credentials,
+            endpoint,
+            runtime,
+            reconnect_ms=reconnect_ms,
             on_lifecycle_connection_success=lambda _: self._from_crt(self._on_connected),
             on_lifecycle_connection_failure=lambda data: self._from_crt(
                 self._on_connect_failed, str(data.exception)
@@ -169,9 +153,18 @@ class Device:
         """Events that the broker has not acknowledged yet."""
         return len(self._buffer)
 
+    @property
+    def is_powered(self) -> bool:
+        return self._powered
+
+    def clock_ms(self) -> int:
+        """Return the device's own time, epoch milliseconds."""
+        return self._now_ms() + self.skew_ms
+
     def connect(self) -> None:
         """Start to hold a connection; returns at once, `wait_connected` waits."""
         self._halted.clear()
+        self._backing_off = False
         self._client.start()
 
     async def wait_connected(self) -> None:
@@ -190,31 +183,106 @@ class Device:
         except TimeoutError:
             self._on_disconnected("no answer to stop")
 
-    def send(self, emission: Emission | None) -> None:
-        """Take an event of the controller; None (nothing changed at the door) sends nothing."""
-        if emission is None:
+    async def hold_offline(self) -> None:
+        """Lose the connection, without a DISCONNECT, until `release_offline`; holds add up."""
+        self._offline_holds += 1
+        await self.disconnect()
+
+    async def release_offline(self) -> None:
+        """Connect again, as soon as the last hold is gone."""
+        self._offline_holds -= 1
+        if not self._offline_holds:
+            await self.disconnect()  # a stop that is still under way
+            self.connect()
+
+    async def reconnect_now(self) -> None:
+        """Do not wait for the backoff; an attempt that is under way is left alone."""
+        if self._backing_off and not self._offline_holds:
+            await self.disconnect()
+            self.connect()
+
+    async def power_off(self, *, buffer_lost: bool) -> None:
+        """Go dark; what happens at a door from now on makes no event."""
+        self._powered = False
+        if buffer_lost:
+            while self._buffer:
+                self._drop_oldest("power cut, the buffer was in memory")
+        await self.hold_offline()
+
+    async def power_on(self, keep_boot: Callable[[int], None]) -> None:
+        """Boot, count up, have the counter kept, and connect."""
+        self.controller.reboot(self.clock_ms() // 1000)
+        keep_boot(self.controller.boot)
+        self._powered = True
+        await self.release_offline()
+
+    def send(self, emission: Emission | None, wire: Wire | None = None) -> None:
+        """Take an event of the controller; None (nothing changed at the door) sends nothing.
+
+        `wire` is what happens to its first publish if there is a connection.
+        """
+        if emission is None or not self._powered:
             return
         self._listener.emitted(emission)
         entry = self._buffer[emission.version] = _Buffered(emission)
         if len(self._buffer) > self._capacity:
-            self._drop_oldest()
-        if self._connected:
+            self._drop_oldest(f"buffer of {self._capacity} is full")
+        overtaken, self._overtaken = self._overtaken, []
+        if wire is not None:
+            self._disturb(entry, wire)
+        if self._connected and not entry.held:
             self._publish(entry)
+        for version in overtaken:
+            self.release(version)
+
+    def _disturb(self, entry: _Buffered, wire: Wire) -> None:
+        match wire.fault:
+            case Fault.DUPLICATE:
+                entry.copies = 2
+            case Fault.REORDER:
+                entry.held = True
+                self._overtaken.append(entry.emission.version)
+                self._loop.call_later(REORDER_WITHIN_S, self.release, entry.emission.version)
+            case Fault.DELAY:
+                entry.held = True
+                self._loop.call_later(wire.late_s, self.release, entry.emission.version)
+
+    def release(self, version: int) -> None:
+        """Publish an event that the wire has held back, if it still is."""
+        entry = self._buffer.get(version)
+        if entry is not None and entry.held:
+            entry.held = False
+            if self._connected and not entry.in_flight:
+                self._publish(entry)
+
+    def release_all(self) -> None:
+        for version in list(self._buffer):
+            self.release(version)
+
+    async def publish_raw(self, topic: str, payload: bytes) -> mqtt5.PubackReasonCode:
+        """Publish bytes that are no event, once.
+
+        Raises
+        ------
+        AwsCrtError
+            The connection ended before an answer.
+        """
+        done = await asyncio.wrap_future(self._client.publish(_packet(topic, payload)))
+        return done.puback.reason_code
 
     def _publish(self, entry: _Buffered) -> None:
         emission = entry.emission
         entry.attempts += 1
         entry.in_flight = True
         started = time.monotonic()
-        future: Future[Any] = self._client.publish(
-            mqtt5.PublishPacket(
-                topic=door_topic(self._rule, emission.thing, emission.door, emission.kind),
-                payload=emission.payload(),
-                qos=mqtt5.QoS.AT_LEAST_ONCE,
-            )
-        )
+        topic = door_topic(self._rule, emission.thing, emission.door, emission.kind)
+        packet = _packet(topic, emission.payload())
+        future: Future[Any] = self._client.publish(packet)
         if entry.attempts == 1:
             self._listener.published(emission)
+            for _ in range(1, entry.copies):
+                self._client.publish(packet)  # the first one's PUBACK decides
+                entry.attempts += 1
         version = emission.version
         future.add_done_callback(
             lambda done: self._from_crt(
@@ -224,12 +292,12 @@ class Device:
 
     def _publish_buffered(self) -> None:
         for entry in list(self._buffer.values()):
-            if self._connected and not entry.in_flight:
+            if self._connected and not entry.in_flight and not entry.held:
                 self._publish(entry)
 
-    def _drop_oldest(self) -> None:
+    def _drop_oldest(self, reason: str) -> None:
         oldest = self._buffer.pop(next(iter(self._buffer)))
-        self._settle(oldest, Outcome.DROPPED, reason=f"buffer of {self._capacity} is full")
+        self._settle(oldest, Outcome.DROPPED, reason=reason)
 
     def _settle(
         self,
@@ -267,20 +335,23 @@ class Device:
 
     def _on_connected(self) -> None:
         self._connected = True
+        self._backing_off = False
         self._online.set()
         self._listener.connected(self)
         self._publish_buffered()
-        for emission in self.controller.report(self._now_ms()):
+        for emission in self.controller.report(self.clock_ms()):
             self.send(emission)
 
     def _on_disconnected(self, reason: str) -> None:
         """May be told twice, by the disconnect and by the stop that caused it."""
         self._online.clear()
+        self._backing_off = True
         if self._connected:
             self._connected = False
             self._listener.disconnected(self, reason)
 
     def _on_connect_failed(self, reason: str) -> None:
+        self._backing_off = True
         self._listener.connect_failed(self, reason)
 
     def _on_halted(self) -> None:
@@ -294,3 +365,7 @@ class Device:
                 self._loop.call_soon_threadsafe(call, *args)
             except RuntimeError:
                 return
+
+
+def _packet(topic: str, payload: bytes) -> Any:
+    return mqtt5.PublishPacket(topic=topic, payload=payload, qos=mqtt5.QoS.AT_LEAST_ONCE)

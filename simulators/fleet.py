@@ -1,104 +1,32 @@
-"""A fleet: lockers over buildings, driven by the traffic, every event of theirs written down."""
+"""A fleet: lockers over buildings, driven by a script, every event of theirs written down."""
 
 import asyncio
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from pipeline.contract import Thing
+from simulators.connection import RECONNECT_MS, MqttRuntime
 from simulators.controller import Controller, Emission
-from simulators.courier import Action, Place, Step, Traffic
-from simulators.device import RECONNECT_MS, Device, MqttRuntime
+from simulators.courier import JAMMED, Action, Place, Step
+from simulators.device import Device
 from simulators.errors import FleetError
+from simulators.faults import Fault
 from simulators.ground_truth import Outcome, TruthWriter
+from simulators.injector import Injector
 from simulators.percentiles import Samples
+from simulators.plan import FleetPlan
 from simulators.provisioning import Credentials, private_file
+from simulators.script import Move, Script
 from simulators.target import Target
 
-BUILDINGS = (
-    "maple-court", "birch-house", "cedar-tower", "dock-street", "elm-gardens",
-    "foundry-lofts", "grove-place", "harbour-view", "iris-square", "juniper-hall",
-)  # fmt: skip
+__all__ = ["Counters", "Fleet", "FleetPlan"]
+
 CONNECTS_PER_S = 100.0
 FLUSH_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class FleetPlan:
-    """What to run. `duration_s` of the traffic; infinity runs until it is cancelled."""
-
-    lockers: int = 24
-    buildings: int = 3
-    doors: int = 4
-    rate: float = 15.0
-    duration_s: float = math.inf
-    seed: int = 1
-    dwell_scale: float | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("lockers", "buildings", "doors"):
-            value = getattr(self, name)
-            if value < 1:
-                raise FleetError(f"{name} must be at least 1, not {value}")
-        if self.buildings > self.lockers:
-            raise FleetError(
-                f"{self.buildings} buildings need at least as many lockers, not {self.lockers}"
-            )
-        if not 0 < self.rate < math.inf:
-            raise FleetError(f"rate must be above 0 events/s, not {self.rate}")
-        if not self.duration_s > 0:
-            raise FleetError(f"duration must be above 0 s, not {self.duration_s}")
-        if self.dwell_scale is not None and not self.dwell_scale > 0:
-            raise FleetError(f"dwell scale must be above 0, not {self.dwell_scale}")
-
-    @property
-    def building_names(self) -> tuple[str, ...]:
-        return tuple(building_name(index) for index in range(self.buildings))
-
-    @property
-    def things(self) -> tuple[Thing, ...]:
-        """Dealt out to the buildings in turn, so that these differ by at most one locker."""
-        return tuple(
-            Thing(building_name(n % self.buildings), f"l{n // self.buildings + 1:02d}")
-            for n in range(self.lockers)
-        )
-
-    @property
-    def door_names(self) -> tuple[str, ...]:
-        return tuple(f"d{n:02d}" for n in range(1, self.doors + 1))
-
-    @property
-    def places(self) -> tuple[Place, ...]:
-        return tuple((thing, door) for thing in self.things for door in self.door_names)
-
-    def traffic(self) -> Traffic:
-        return Traffic(
-            self.places,
-            rate=self.rate,
-            seed=self.seed,
-            duration_s=self.duration_s,
-            dwell_scale=self.dwell_scale,
-        )
-
-    def as_parameters(self) -> dict[str, Any]:
-        """For the header of the ground truth; infinity is not JSON, so it becomes null."""
-        return {
-            "lockers": self.lockers,
-            "buildings": self.buildings,
-            "doors": self.doors,
-            "rate": self.rate,
-            "duration_s": None if math.isinf(self.duration_s) else self.duration_s,
-            "seed": self.seed,
-            "dwell_scale": self.dwell_scale,
-        }
-
-
-def building_name(index: int) -> str:
-    round_, which = divmod(index, len(BUILDINGS))
-    return BUILDINGS[which] if round_ == 0 else f"{BUILDINGS[which]}-{round_ + 1}"
 
 
 @dataclass(slots=True)
@@ -112,6 +40,7 @@ class Counters:
     refused: int = 0
     dropped: int = 0
     reconnects: int = 0
+    on_the_wire: Counter[Fault] = field(default_factory=Counter)
     last_failure: str | None = None
     ack_ms: Samples = field(default_factory=Samples)
 
@@ -130,6 +59,8 @@ class Fleet:
         One per thing of the plan, as `Provisioner.provision` returns them.
     truth
         Gets every event and how it ended.
+    script
+        What happens, instead of what the plan generates (a replay).
     """
 
     def __init__(
@@ -139,6 +70,7 @@ class Fleet:
         credentials: Iterable[Credentials],
         truth: TruthWriter,
         *,
+        script: Script | None = None,
         connects_per_s: float = CONNECTS_PER_S,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         reconnect_ms: tuple[int, int] = RECONNECT_MS,
@@ -150,7 +82,7 @@ class Fleet:
         self._truth = truth
         self._now_ms = now_ms
         self._connects_per_s = connects_per_s
-        self._traffic = plan.traffic()
+        self._script = plan.script() if script is None else script
         self._all_settled = asyncio.Event()
         self._flushing: asyncio.Task[None] | None = None
         runtime = MqttRuntime()
@@ -168,10 +100,41 @@ class Fleet:
             for each in credentials
         }
         self._seen_online: set[Thing] = set()
+        self._run_since: float | None = None
+        self._injector = Injector(
+            self.devices,
+            truth,
+            rule=target.door_rule,
+            speed=plan.speed,
+            endpoint=target.iot,
+            runtime=runtime,
+            now_ms=now_ms,
+            keep_boot=lambda device, boot: keep_boot(device.credentials, boot),
+        )
 
     @property
     def skipped_visits(self) -> int:
-        return self._traffic.skipped
+        return self._script.skipped
+
+    @property
+    def wrong_clocks(self) -> set[Thing]:
+        """Lockers whose `at` says nothing about latency."""
+        return self._injector.wrong_clocks
+
+    @property
+    def faults(self) -> Counter[Fault]:
+        """Faults injected so far."""
+        return self._injector.done + self.counters.on_the_wire
+
+    @property
+    def elapsed_s(self) -> float | None:
+        """Seconds by the clock since the traffic started; None before it did."""
+        return None if self._run_since is None else time.monotonic() - self._run_since
+
+    @property
+    def buffered(self) -> int:
+        """Events that wait in the lockers, unacknowledged."""
+        return sum(device.buffered for device in self.devices.values())
 
     async def connect(self, timeout_s: float = 60.0) -> None:
         """Connect all lockers, evenly spread.
@@ -195,24 +158,36 @@ class Fleet:
             ) from None
 
     async def run(self) -> None:
-        """Play the traffic; ends with its duration."""
+        """Play the script; ends with its duration."""
         loop = asyncio.get_running_loop()
-        started = loop.time()
-        for action in self._traffic:
-            # Open loop: an action that is late is done at once, and the next is not pushed back.
-            await asyncio.sleep(max(0.0, started + action.due_s - loop.time()))
-            self._act(action)
+        started, speed = loop.time(), self.plan.speed
+        self._run_since = time.monotonic()
+        for happening in self._script:
+            # Open loop: what is late is done at once, and what follows is not pushed back.
+            await asyncio.sleep(max(0.0, started + happening.due_s / speed - loop.time()))
+            if isinstance(happening, Move):
+                self._act(happening)
+            else:
+                self._injector.inject(happening)
         if not math.isinf(self.plan.duration_s):
-            await asyncio.sleep(max(0.0, started + self.plan.duration_s - loop.time()))
+            await asyncio.sleep(max(0.0, started + self.plan.wall_s - loop.time()))
 
     async def drain(self, timeout_s: float = 10.0) -> int:
-        """Wait until every event made is settled; return how many are not when time is up."""
+        """End all faults, and wait until all are connected and every event made is settled.
+
+        Returns how many are not when time is up.
+        """
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._all_settled.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._injector.heal()
+                for device in self.devices.values():
+                    await device.wait_connected()
+                await self._all_settled.wait()
         return self.counters.outstanding
 
     async def stop(self) -> None:
         """Disconnect all (within 2 s) and close the truth with its end record."""
+        self._injector.cancel()
         await asyncio.gather(*(device.disconnect() for device in self.devices.values()))
         if self._flushing is not None:
             self._flushing.cancel()
@@ -228,11 +203,11 @@ class Fleet:
             raise FleetError(f"{credentials.boot_file}: no boot counter: {error}") from error
         controller = Controller(
             credentials.thing,
-            {door: self._traffic.initial[credentials.thing, door] for door in self.plan.door_names},
+            {door: self._script.initial[credentials.thing, door] for door in self.plan.door_names},
             last_boot=last_boot,
             now_s=self._now_ms() // 1000,
         )
-        private_file(credentials.boot_file, str(controller.boot).encode())
+        keep_boot(credentials, controller.boot)
         return controller
 
     async def _start_evenly(self, devices: Sequence[Device]) -> None:
@@ -247,18 +222,16 @@ class Fleet:
             await asyncio.sleep(FLUSH_S)
             self._truth.flush()
 
-    def _act(self, action: Action) -> None:
+    def _act(self, move: Move) -> None:
+        action, wire = move.action, move.wire
         device = self.devices[action.thing]
-        controller, now = device.controller, self._now_ms()
-        match action.step:
-            case Step.OPEN:
-                device.send(controller.open(action.door, now))
-            case Step.CLOSE_FILLED:
-                controller.place(action.door)
-                device.send(controller.close(action.door, now))
-            case Step.CLOSE_EMPTIED:
-                controller.take(action.door)
-                device.send(controller.close(action.door, now))
+        if action.step is Step.OPEN and not device.is_powered:
+            return  # no lock gives way
+        emission = perform(device.controller, action, device.clock_ms())
+        if wire is not None and emission is not None and device.is_connected:
+            self.counters.on_the_wire[wire.fault] += 1
+            wire = replace(wire, late_s=wire.late_s / self.plan.speed)
+        device.send(emission, wire)
 
     # What the devices tell (DeviceListener).
 
@@ -308,3 +281,29 @@ class Fleet:
         self._truth.settled(
             emission, outcome, attempts=attempts, latency_ms=latency_ms, reason=reason
         )
+
+
+def perform(controller: Controller, action: Action, at_ms: int) -> Emission | None:
+    """Do at the door what a person or the door itself does; return the event, if it makes one."""
+    door = action.door
+    match action.step:
+        case Step.OPEN:
+            return controller.open(door, at_ms)
+        case Step.FORCE:
+            return controller.force(door, at_ms)
+        case Step.JAM:
+            return controller.fail(door, JAMMED, at_ms)
+        case Step.CLEAR:
+            return controller.clear(door, at_ms)
+        case Step.CLOSE_FILLED:
+            controller.place(door)
+        case Step.CLOSE_EMPTIED:
+            controller.take(door)
+        case Step.CLOSE:
+            pass
+    return controller.close(door, at_ms)
+
+
+def keep_boot(credentials: Credentials, boot: int) -> None:
+    """Write the boot counter down before the first event of the boot leaves the device."""
+    private_file(credentials.boot_file, str(boot).encode())

@@ -4,13 +4,17 @@ The first line is a header with the run's parameters; then, in the order of happ
 
     event      a controller made an event: its whole content
     settled    the device is done with it: acknowledged by the broker, refused, or dropped
+    malformed  a device published what can never become a tile, and what the broker answered
+    fault      something went wrong on purpose, from then on
     end        the run ended in order (a file without it was cut off, and is still readable)
 
 An event without a `settled` line was still unacknowledged when the run ended: the broker may or may
 not have it. Versions are 20-digit strings, as everywhere outside Python.
 """
 
+import base64
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -20,8 +24,10 @@ from typing import IO, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from pipeline.contract import Kind, Thing, TileStatus, format_version, parse_version
+from pipeline.errors import PoisonReason
 from simulators.controller import Emission
 from simulators.errors import GroundTruthError
+from simulators.poison import Malformed
 
 FORMAT = 1
 
@@ -75,6 +81,30 @@ class SettledRecord(_Record):
     reason: str | None = None
 
 
+class MalformedRecord(_Record):
+    """`door` and `kind` are topic levels as published; `payload` is base64.
+
+    `acknowledged` is None if the connection ended before an answer: it may have arrived or not.
+    """
+
+    record: Literal["malformed"] = "malformed"
+    thing: str
+    door: str
+    kind: str
+    reason: Annotated[PoisonReason, Field(strict=False)]
+    payload: str
+    acknowledged: bool | None
+
+
+class FaultRecord(_Record):
+    record: Literal["fault"] = "fault"
+    at_ms: int
+    fault: str
+    thing: str
+    door: str
+    detail: str | None = None
+
+
 class EndRecord(_Record):
     record: Literal["end"] = "end"
     ended_at_ms: int
@@ -82,8 +112,8 @@ class EndRecord(_Record):
     acknowledged: int
 
 
-Line = Annotated[Run | EventRecord | SettledRecord | EndRecord, Field(discriminator="record")]
-_LINE: TypeAdapter[Run | EventRecord | SettledRecord | EndRecord] = TypeAdapter(Line)
+AnyRecord = Run | EventRecord | SettledRecord | MalformedRecord | FaultRecord | EndRecord
+_LINE: TypeAdapter[AnyRecord] = TypeAdapter(Annotated[AnyRecord, Field(discriminator="record")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +133,17 @@ class TrueEvent:
     attempts: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class TrueMalformed:
+    """What must be found in quarantine, for that reason, once the broker has acknowledged it."""
+
+    thing: Thing
+    door: str
+    reason: PoisonReason
+    payload: bytes
+    acknowledged: bool | None
+
+
 @dataclass(slots=True)
 class GroundTruth:
     """A whole run. `events` is keyed by thing and version."""
@@ -111,6 +152,9 @@ class GroundTruth:
     events: dict[tuple[Thing, int], TrueEvent] = field(default_factory=dict)
     complete: bool = False
     """The file has its end record."""
+    malformed: list[TrueMalformed] = field(default_factory=list)
+    faults: Counter[str] = field(default_factory=Counter)
+    ended_at_ms: int | None = None
 
     @property
     def things(self) -> set[Thing]:
@@ -173,6 +217,23 @@ class TruthWriter:
             }
         )
 
+    def malformed(self, publish: Malformed, *, acknowledged: bool | None) -> None:
+        self._write(
+            MalformedRecord(
+                thing=str(publish.thing),
+                door=publish.door,
+                kind=publish.kind,
+                reason=publish.reason,
+                payload=base64.b64encode(publish.payload).decode(),
+                acknowledged=acknowledged,
+            )
+        )
+
+    def fault(self, at_ms: int, fault: str, thing: Thing, door: str, detail: str | None) -> None:
+        self._write(
+            FaultRecord(at_ms=at_ms, fault=fault, thing=str(thing), door=door, detail=detail)
+        )
+
     def end(self, ended_at_ms: int) -> None:
         self._write(
             EndRecord(
@@ -214,7 +275,7 @@ def read_ground_truth(path: Path) -> GroundTruth:
     return truth
 
 
-def read_records(path: Path) -> Iterator[tuple[int, Run | EventRecord | SettledRecord | EndRecord]]:
+def read_records(path: Path) -> Iterator[tuple[int, AnyRecord]]:
     for number, line in read_lines(path):
         try:
             yield number, _LINE.validate_json(line)
@@ -241,9 +302,7 @@ def first_fault(error: ValidationError) -> str:
     return f"{field_name}: {fault['msg']} (got {str(fault['input'])[:60]!r})"
 
 
-def _apply(
-    truth: GroundTruth, record: Run | EventRecord | SettledRecord | EndRecord, where: str
-) -> None:
+def _apply(truth: GroundTruth, record: AnyRecord, where: str) -> None:
     match record:
         case Run():
             raise GroundTruthError(f"{where}: a second header; one file holds one run")
@@ -255,8 +314,13 @@ def _apply(
             truth.events[key] = event
         case SettledRecord():
             _settle(truth, record, where)
+        case MalformedRecord():
+            truth.malformed.append(_malformed(record, where))
+        case FaultRecord():
+            truth.faults[record.fault] += 1
         case EndRecord():
             truth.complete = True
+            truth.ended_at_ms = record.ended_at_ms
 
 
 def _event(record: EventRecord, where: str) -> TrueEvent:
@@ -274,6 +338,15 @@ def _event(record: EventRecord, where: str) -> TrueEvent:
         )
     except ValueError as error:
         raise GroundTruthError(f"{where}: {error}") from error
+
+
+def _malformed(record: MalformedRecord, where: str) -> TrueMalformed:
+    try:
+        payload = base64.b64decode(record.payload, validate=True)
+        thing = Thing.parse(record.thing)
+    except ValueError as error:
+        raise GroundTruthError(f"{where}: {error}") from error
+    return TrueMalformed(thing, record.door, record.reason, payload, record.acknowledged)
 
 
 def _settle(truth: GroundTruth, record: SettledRecord, where: str) -> None:

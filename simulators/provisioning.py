@@ -117,6 +117,11 @@ class Provisioner:
         self._for_each("provision", self._provision_one, things, on_progress)
         return [self.credentials(thing) for thing in things]
 
+    def kept(self) -> list[Thing]:
+        """Things of which anything is on disk, however far they got."""
+        folders = sorted(self._folder.glob("*/*/"))
+        return [Thing(folder.parent.name, folder.name) for folder in folders]
+
     def deprovision(self, things: Sequence[Thing], on_progress: Progress | None = None) -> None:
         """Delete the things and every certificate attached to them; leaves no file behind."""
         self._for_each("deprovision", self._deprovision_one, things, on_progress)

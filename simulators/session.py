@@ -10,32 +10,44 @@ from collections.abc import Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from simulators.errors import FleetError
 from simulators.fleet import CONNECTS_PER_S, Fleet, FleetPlan
 from simulators.ground_truth import Run, TruthWriter
 from simulators.observation import ObservationWriter, ViewerRun
 from simulators.provisioning import Credentials, Provisioner
+from simulators.script import Script, ScriptWriter
 from simulators.target import Target
 from simulators.viewer import Viewer
 
 DRAIN_S = 10.0
+STOPPING_S = 1.0
+"""What is not acknowledged so long after Ctrl-C stays unacknowledged, and the verdict says so."""
 SETTLE_S = 20.0
 FIRST_PICTURE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Where a run keeps its things. `seen` is the recorded subscription."""
+    """Where a run keeps its things.
+
+    `seen` is the recorded subscription, `script` what was played (None: not written down).
+    """
 
     keys: Path
     truth: Path
     seen: Path
+    script: Path | None = None
 
     @classmethod
-    def beside(cls, truth: Path, keys: Path) -> "Files":
-        return cls(keys=keys, truth=truth, seen=truth.with_suffix(".seen.jsonl"))
+    def beside(cls, truth: Path, keys: Path, script: Path | None = None) -> "Files":
+        seen = truth.with_suffix(".seen.jsonl")
+        return cls(keys=keys, truth=truth, seen=seen, script=script)
+
+
+class _ToldToStop(Exception):
+    """Leaves provisioning early; what was done is used by the next run."""
 
 
 class Session:
@@ -45,6 +57,8 @@ class Session:
     ----------
     things_per_s
         Rate limit of provisioning, None for none (see `Provisioner`).
+    script
+        What happens, instead of what the plan generates (a replay).
     """
 
     def __init__(
@@ -55,6 +69,7 @@ class Session:
         *,
         things_per_s: float | None = None,
         connects_per_s: float = CONNECTS_PER_S,
+        script: Script | None = None,
     ) -> None:
         self.target = target
         self.plan = plan
@@ -63,6 +78,7 @@ class Session:
         self.viewer: Viewer | None = None
         self._things_per_s = things_per_s
         self._connects_per_s = connects_per_s
+        self._script = script
         self.phase = "starting"
         """What it is doing, for people."""
 
@@ -76,25 +92,34 @@ class Session:
         """
         with ExitStack() as files:
             files.enter_context(only_fleet_on(self.files.keys))
-            credentials = await self._provision()
+            credentials = await self._provision(stop)
             if stop.is_set():
                 return
             now_ms = time.time_ns() // 1_000_000
             self.files.truth.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                truth_file = files.enter_context(self.files.truth.open("w", encoding="utf-8"))
-                seen_file = files.enter_context(self.files.seen.open("w", encoding="utf-8"))
-            except OSError as error:
-                raise FleetError(f"cannot write {error.filename}: {error.strerror}") from error
+            truth_file = files.enter_context(writable(self.files.truth))
+            seen_file = files.enter_context(writable(self.files.seen))
+            script = self._script or self.plan.script()
+            if self.files.script is not None:
+                script_file = files.enter_context(writable(self.files.script))
+                script = ScriptWriter(script_file, self.plan.as_parameters(), script.initial).tee(
+                    script
+                )
             truth = TruthWriter(truth_file, Run(started_at_ms=now_ms, parameters=self._parameters))
             seen = ObservationWriter(seen_file, ViewerRun(now_ms, self.plan.building_names))
             self.phase = "subscribing to the buildings"
             fleet = Fleet(
-                self.target, self.plan, credentials, truth, connects_per_s=self._connects_per_s
+                self.target,
+                self.plan,
+                credentials,
+                truth,
+                script=script,
+                connects_per_s=self._connects_per_s,
             )
             try:
                 async with Viewer(self.target, self.plan.building_names, record=seen) as viewer:
                     self.viewer, self.fleet = viewer, fleet
+                    viewer.untimed = fleet.wrong_clocks
                     await self._drive(fleet, viewer, stop)
             finally:
                 self.phase = "disconnecting"
@@ -116,6 +141,7 @@ class Session:
             "unacknowledged": counters.outstanding,
             "skipped_visits": fleet.skipped_visits,
             "reconnects": counters.reconnects,
+            "faults": {fault.value: count for fault, count in sorted(fleet.faults.items())},
             "flips": viewer.counters.tiles,
             "viewer_reconnects": viewer.counters.reconnects,
             "ack_ms": counters.ack_ms.summary().as_json(),
@@ -128,9 +154,17 @@ class Session:
         fleet, viewer = self.fleet, self.viewer
         if fleet is None or viewer is None:
             return "ended before any locker was connected"
+        counters = fleet.counters
+        short = {
+            "refused": counters.refused,
+            "dropped": counters.dropped,
+            "unacknowledged": counters.outstanding,
+            "faults injected": fleet.faults.total(),
+        }
+        told = "".join(f"{count} {word}, " for word, count in short.items() if count)
         return (
-            f"{fleet.counters.emitted} events from {self.plan.lockers} lockers, "
-            f"{fleet.counters.acknowledged} acknowledged, {viewer.counters.tiles} tiles flipped; "
+            f"{counters.emitted} events from {self.plan.lockers} lockers, "
+            f"{counters.acknowledged} acknowledged, {told}{viewer.counters.tiles} tiles flipped; "
             f"door to tile {viewer.counters.door_to_tile_ms.summary()}"
         )
 
@@ -138,10 +172,20 @@ class Session:
     def _parameters(self) -> dict[str, object]:
         return {**self.plan.as_parameters(), "table": self.target.table}
 
-    async def _provision(self) -> list[Credentials]:
+    async def _provision(self, stop: asyncio.Event) -> list[Credentials]:
+        """Return what the lockers connect with; none if told to stop meanwhile."""
         self.phase = f"provisioning {self.plan.lockers} lockers"
         provisioner = Provisioner(self.target, self.files.keys, per_s=self._things_per_s)
-        return await asyncio.to_thread(provisioner.provision, self.plan.things)
+
+        def provisioned(done: int, total: int) -> None:
+            self.phase = f"provisioned {done} of {total} lockers"
+            if stop.is_set():
+                raise _ToldToStop
+
+        try:
+            return await asyncio.to_thread(provisioner.provision, self.plan.things, provisioned)
+        except _ToldToStop:
+            return []
 
     async def _drive(self, fleet: Fleet, viewer: Viewer, stop: asyncio.Event) -> None:
         self.phase = f"connecting {self.plan.lockers} lockers"
@@ -149,11 +193,19 @@ class Session:
         # The first picture before the traffic: it also has warmed whatever starts cold.
         await fleet.drain(DRAIN_S)
         await _unless(stop, viewer.wait_for(fleet.expected, FIRST_PICTURE_S))
-        self.phase = f"running at {self.plan.rate:g} events/s"
+        self.phase = f"running at {self.plan.rate * self.plan.speed:g} events/s"
         await _unless(stop, fleet.run())
         self.phase = "waiting for the last tiles"
-        await fleet.drain(DRAIN_S)
+        await fleet.drain(STOPPING_S if stop.is_set() else DRAIN_S)
         await viewer.wait_for(fleet.expected, SETTLE_S)
+
+
+def writable(path: Path) -> IO[str]:
+    """Open a new file; raise FleetError naming it and the reason if that cannot be."""
+    try:
+        return path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise FleetError(f"cannot write {path}: {error.strerror}") from error
 
 
 @contextmanager

@@ -4,10 +4,14 @@
     wrong   there, but with other content than the device sent
     extra   there, but no device of the run sent it, or the broker had refused it
 
+The same words hold for the quarantine: what a device spoiled on purpose must be parked there, for
+the reason it was spoiled for, and nothing else of the run may be.
+
 Unacknowledged events, and dropped ones that had been published, may be there or not.
 Only boots of the run are looked at, so what earlier runs left in the same table does not count.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,12 +22,15 @@ from pipeline.contract import COUNTER_LIMIT, Kind, Thing, TileStatus, format_ver
 from simulators.ground_truth import GroundTruth, Outcome, TrueEvent
 
 Place = tuple[Thing, str]
+CLOCKS_MS = 2_000
+"""That two clocks may be apart."""
 
 
 class View(StrEnum):
     TABLE = "table"
     HISTORY = "history"
     SUBSCRIPTION = "subscription"
+    QUARANTINE = "quarantine"
 
 
 class Finding(StrEnum):
@@ -52,12 +59,26 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class Parked:
+    """A message in quarantine: the levels of its topic, the bytes published, and why."""
+
+    thing: Thing
+    door: str
+    reason: str
+    payload: bytes
+    received_at: int
+    """The rule's clock, epoch milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
 class Difference:
+    """`version` is None of what never was an event."""
+
     view: View
     finding: Finding
     thing: Thing
     door: str
-    version: int
+    version: int | None
     detail: str
 
     def __str__(self) -> str:
@@ -69,7 +90,7 @@ class Difference:
             "finding": self.finding.value,
             "thing": str(self.thing),
             "door": self.door,
-            "version": format_version(self.version),
+            "version": None if self.version is None else format_version(self.version),
             "detail": self.detail,
         }
 
@@ -120,8 +141,9 @@ def judge(
     tiles: Iterable[Stored],
     history: Iterable[Stored],
     seen: Iterable[Stored] | None,
+    parked: Iterable[Parked] | None = None,
 ) -> Verdict:
-    """Compare; `seen` is None if nobody watched, and then that view is left out."""
+    """Compare; a view that is None was not looked at and is left out of the verdict."""
     rows = list(history)
     scope = _Scope(truth)
     differences = [*_judge_history(scope, rows)]
@@ -133,6 +155,9 @@ def judge(
         shown = {each.place: each for each in seen}
         differences += _judge_tiles(scope, View.SUBSCRIPTION, expected, shown)
         checked[View.SUBSCRIPTION] = len(expected)
+    if parked is not None:
+        differences += _judge_quarantine(truth, list(parked))
+        checked[View.QUARANTINE] = sum(each.acknowledged is True for each in truth.malformed)
     outcomes = Counter(event.outcome for event in truth.events.values())
     return Verdict(
         events=len(truth.events),
@@ -238,6 +263,38 @@ def _judge_tiles(
         ahead = due is None or known.version > due.version
         if ahead and (fault := mismatch(known, tile)):
             yield _difference(view, Finding.WRONG, known, fault)
+
+
+def _judge_quarantine(truth: GroundTruth, parked: Iterable[Parked]) -> Iterable[Difference]:
+    """At least once is enough: a message that is parked twice was delivered twice."""
+    reasons: dict[tuple[Thing, bytes], set[str]] = {}
+    for message in parked:
+        reasons.setdefault((message.thing, message.payload), set()).add(message.reason)
+    for sent in truth.malformed:
+        found = reasons.get((sent.thing, sent.payload), set())
+        if not found and sent.acknowledged:
+            detail = f"acknowledged, but not parked as {sent.reason}"
+            yield _unparked(Finding.LOST, sent.thing, sent.door, detail)
+        elif found - {sent.reason.value}:
+            detail = f"parked as {', '.join(sorted(found))}, not {sent.reason}"
+            yield _unparked(Finding.WRONG, sent.thing, sent.door, detail)
+    spoiled = {(sent.thing, sent.payload) for sent in truth.malformed}
+    things = truth.things
+    for message in parked:
+        of_run = message.thing in things and _within(truth, message.received_at)
+        if of_run and (message.thing, message.payload) not in spoiled:
+            detail = f"parked as {message.reason}, but nobody spoiled it: {message.payload[:60]!r}"
+            yield _unparked(Finding.EXTRA, message.thing, message.door, detail)
+
+
+def _within(truth: GroundTruth, at_ms: int) -> bool:
+    """Tell whether it was received during the run; the rule's clock may differ from ours."""
+    ended = math.inf if truth.ended_at_ms is None else truth.ended_at_ms
+    return truth.run.started_at_ms - CLOCKS_MS <= at_ms <= ended + CLOCKS_MS
+
+
+def _unparked(finding: Finding, thing: Thing, door: str, detail: str) -> Difference:
+    return Difference(View.QUARANTINE, finding, thing, door, None, detail)
 
 
 def mismatch(event: TrueEvent, stored: Stored) -> str | None:

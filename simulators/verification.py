@@ -1,11 +1,15 @@
-"""Waits until the pipeline has settled, then judges a run by its table and its recorded viewer."""
+"""Waits until the pipeline has settled, then judges a run by all that it left behind.
+
+That is the table with its history, what a subscriber saw, and the quarantine.
+"""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from simulators.ground_truth import GroundTruth
 from simulators.observation import Picture
-from simulators.table import queue_depths, read_history, read_tiles
+from simulators.table import QuarantineReader, queue_depths, read_history, read_tiles
 from simulators.target import Target
 from simulators.verdict import Finding, Stored, Verdict, View, judge
 
@@ -13,6 +17,7 @@ POLL_S = 0.5
 QUIET_S = 5.0
 """With empty queues and no progress for so long, what is missing will not come."""
 ON_THE_WAY = ("ingest", "projector")
+MAY_COME = (View.TABLE, View.HISTORY, View.QUARANTINE)
 
 
 def verify(
@@ -34,22 +39,37 @@ def verify(
     seen = None if picture is None else list(shown(picture))
     deadline = time.monotonic() + timeout_s
     missing, since = -1, time.monotonic()
-    while True:
-        verdict = judge(
-            truth,
-            tiles=read_tiles(table, sorted(truth.buildings)),
-            history=read_history(table, sorted(truth.things)),
-            seen=seen,
-        )
-        still = sum(verdict.count(Finding.LOST, view) for view in (View.TABLE, View.HISTORY))
-        now = time.monotonic()
-        if still != missing:
-            missing, since = still, now
-        if not still or now >= deadline:
-            return verdict
-        if now - since >= QUIET_S and not any(queue_depths(sqs, queues).values()):
-            return verdict
-        time.sleep(min(POLL_S, max(0.0, deadline - now)))
+    with quarantine_of(target, sqs) as quarantine:
+        while True:
+            verdict = judge(
+                truth,
+                tiles=read_tiles(table, sorted(truth.buildings)),
+                history=read_history(table, sorted(truth.things)),
+                seen=seen,
+                parked=None if quarantine is None else quarantine.look(),
+            )
+            still = sum(verdict.count(Finding.LOST, view) for view in MAY_COME)
+            now = time.monotonic()
+            if still != missing:
+                missing, since = still, now
+            if not still or now >= deadline:
+                return verdict
+            if now - since >= QUIET_S and not any(queue_depths(sqs, queues).values()):
+                return verdict
+            time.sleep(min(POLL_S, max(0.0, deadline - now)))
+
+
+@contextmanager
+def quarantine_of(target: Target, sqs: object) -> Iterator[QuarantineReader | None]:
+    """Look into the target's quarantine, if it names one, and leave it as it was."""
+    if "quarantine" not in target.queues:
+        yield None
+        return
+    reader = QuarantineReader(sqs, target.queues["quarantine"])
+    try:
+        yield reader
+    finally:
+        reader.release()
 
 
 def shown(picture: Picture) -> Iterable[Stored]:

@@ -23,7 +23,7 @@ from gql.transport.appsync_websockets import AppSyncWebsocketsTransport
 from gql.transport.exceptions import TransportError
 from graphql import ExecutionResult, parse
 
-from pipeline.contract import Kind
+from pipeline.contract import Kind, Thing
 from simulators.errors import ViewerError
 from simulators.observation import ObservationWriter, Picture, Place, SeenLocker, SeenTile, Via
 from simulators.percentiles import Samples
@@ -106,6 +106,8 @@ class Viewer:
     ) -> None:
         self.picture = Picture()
         self.counters = ViewerCounters()
+        self.untimed: Collection[Thing] = ()
+        """Lockers whose clocks are known to be wrong, which would spoil `door_to_tile_ms`."""
         self._target = target
         self._buildings = tuple(buildings)
         self._record = record
@@ -247,7 +249,7 @@ class Viewer:
                 self._record.tile(arrived_ms, via, fields)
             if self.picture.put(tile) and via is Via.PUSH:
                 self.counters.tiles += 1
-                if tile.kind is not Kind.REPORTED:
+                if tile.kind is not Kind.REPORTED and tile.thing not in self.untimed:
                     self.counters.door_to_tile_ms.add(arrived_ms - epoch_ms(tile.at))
         for fields in batch["lockers"]:
             if self._record is not None:

@@ -54,6 +54,24 @@ async def test_an_opened_door_flips_its_tile(target: Target, lockers: Lockers):
         await eventually(shows(viewer, device.thing, "d01", TileStatus.OCCUPIED))
 
 
+async def test_a_snapshot_holds_its_building_and_nothing_else(target: Target, lockers: Lockers):
+    """Who comes later sees all doors, however much else the table holds."""
+    table = target.session.resource("dynamodb", endpoint_url=target.endpoint_url).Table(
+        target.table
+    )
+    with table.batch_writer() as writer:
+        for number in range(150):
+            writer.put_item(Item={"pk": "BUILDING#a-crowd", "sk": f"STRANGER#{number:03d}"})
+    device = await lockers.connect()
+    async with watching(target, lockers.building) as first:
+        device.send(device.controller.open("d01", now_ms()))
+        await eventually(shows(first, device.thing, "d01", TileStatus.OPEN))
+    async with watching(target, lockers.building) as second:
+        await eventually(shows(second, device.thing, "d01", TileStatus.OPEN))
+        await eventually(shows(second, device.thing, "d02", TileStatus.VACANT))
+        assert {thing for thing, _ in second.picture.tiles} == {device.thing}
+
+
 async def test_duplicates_and_reordering_end_in_the_right_tile(target: Target, lockers: Lockers):
     """Old events published last, and all of them twice: the tile is the newest."""
     device = await lockers.connect()

@@ -86,6 +86,30 @@ def test_deprovisioning_leaves_nothing_behind(broker: Broker, tmp_path: Path) ->
     assert not keys.exists()
 
 
+def test_what_is_kept_is_what_was_begun(provisioner: Provisioner) -> None:
+    """Deprovisioning finds every locker, also one whose certificate was never issued."""
+    assert provisioner.kept() == []
+    provisioner.provision(THINGS[:2])
+    for file in provisioner.credentials(THINGS[1]).folder.iterdir():
+        file.unlink()
+    assert provisioner.kept() == THINGS[:2]
+
+
+def test_an_interrupted_removal_is_finished_by_the_next(
+    broker: Broker, provisioner: Provisioner
+) -> None:
+    """A locker whose thing is gone but whose certificate is left does not stop the others."""
+    provisioner.provision(THINGS)
+    iot = broker.target.client("iot")
+    (arn,) = iot.list_thing_principals(thingName=str(THINGS[0]))["principals"]
+    iot.detach_thing_principal(thingName=str(THINGS[0]), principal=arn)
+    iot.delete_thing(thingName=str(THINGS[0]))
+    provisioner.deprovision(provisioner.kept())
+    assert iot.list_things()["things"] == []
+    assert iot.list_certificates()["certificates"] == []
+    assert provisioner.kept() == []
+
+
 def test_a_policy_that_does_not_exist_is_named(broker: Broker, tmp_path: Path) -> None:
     """The message has the thing and what IoT answered."""
     target = broker.target.model_copy(update={"device_policy": "nobodys"})

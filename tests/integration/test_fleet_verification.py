@@ -1,5 +1,6 @@
 """verify's way to the table: what the pipeline writes is what the verdict reads (moto)."""
 
+import base64
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -9,10 +10,12 @@ import pytest
 from moto import mock_aws
 
 from pipeline.contract import DoorEvent, Thing
+from pipeline.errors import Poison, PoisonReason
 from pipeline.items import history_item, tile_update
+from pipeline.quarantine import Parked, attributes
 from simulators.controller import Controller, DoorState, Emission
-from simulators.ground_truth import GroundTruth, Outcome, Run, TrueEvent
-from simulators.table import queue_depths, read_history, read_tiles
+from simulators.ground_truth import GroundTruth, Outcome, Run, TrueEvent, TrueMalformed
+from simulators.table import QuarantineReader, queue_depths, read_history, read_tiles
 from simulators.target import Target
 from simulators.verdict import Finding, View
 from simulators.verification import verify
@@ -174,3 +177,73 @@ def test_depths_count_what_waits_and_what_is_in_flight(target: Target) -> None:
         sqs.send_message(QueueUrl=url, MessageBody=json.dumps(n))
     sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1)
     assert queue_depths(sqs, target.queues) == {"ingest": 3, "projector": 0}
+
+
+def park(target: Target, url: str, payload: bytes, reason: PoisonReason) -> None:
+    """Park a locker's publish the way the projector does."""
+    envelope = {
+        "payload": base64.b64encode(payload).decode(),
+        "thing": str(THING),
+        "door": "d01",
+        "kind": "opened",
+        "received_at": BOOT_S * 1000 + 10,
+    }
+    parked = Parked("m1", json.dumps(envelope), Poison(reason, "no good"))
+    target.client("sqs").send_message(
+        QueueUrl=url, MessageBody=parked.body, MessageAttributes=attributes(parked)
+    )
+
+
+@pytest.fixture
+def quarantine(target: Target) -> tuple[Target, str]:
+    """The target with a quarantine queue, and its URL."""
+    url: str = target.client("sqs").create_queue(QueueName="quarantine")["QueueUrl"]
+    return target.model_copy(update={"queues": {**target.queues, "quarantine": url}}), url
+
+
+def test_the_quarantine_is_judged_and_left_as_it_was(
+    dynamodb: Any, quarantine: tuple[Target, str]
+) -> None:
+    """Expected messages are found however many pages they take, and all can be received again."""
+    target, url = quarantine
+    emissions = a_day()
+    for emission in emissions:
+        project(dynamodb, emission)
+    truth = truth_of(emissions)
+    for n in range(25):
+        payload = b"spoiled %d" % n
+        park(target, url, payload, PoisonReason.FIELD_TYPE)
+        truth.malformed.append(
+            TrueMalformed(THING, "d01", PoisonReason.FIELD_TYPE, payload, acknowledged=True)
+        )
+    for _ in range(2):
+        verdict = verify(target, truth, None, timeout_s=0)
+        assert verdict.ok, verdict.differences
+        assert verdict.checked[View.QUARANTINE] == 25
+
+
+def test_a_spoiled_publish_parked_for_another_reason_is_wrong(
+    dynamodb: Any, quarantine: tuple[Target, str]
+) -> None:
+    """And one that is not parked at all is lost."""
+    target, url = quarantine
+    truth = truth_of([])
+    park(target, url, b"one", PoisonReason.TOPIC_INVALID)
+    truth.malformed += [
+        TrueMalformed(THING, "d01", PoisonReason.FIELD_TYPE, payload, acknowledged=True)
+        for payload in (b"one", b"two")
+    ]
+    verdict = verify(target, truth, None, timeout_s=0)
+    assert verdict.count(Finding.WRONG, View.QUARANTINE) == 1
+    assert verdict.count(Finding.LOST, View.QUARANTINE) == 1
+
+
+def test_what_no_locker_published_is_passed_over(quarantine: tuple[Target, str]) -> None:
+    """Presence, or bytes that are no envelope, may be parked as well."""
+    target, url = quarantine
+    sqs = target.client("sqs")
+    sqs.send_message(QueueUrl=url, MessageBody="no envelope")
+    reader = QuarantineReader(sqs, url)
+    assert reader.look() == []
+    reader.release()
+    assert queue_depths(sqs, {"quarantine": url}) == {"quarantine": 1}

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from pipeline.contract import Thing
 from simulators.controller import DoorState
-from simulators.courier import MAX_OPEN_SHARE, Action, Place, Step, Traffic
+from simulators.courier import MAX_OPEN_SHARE, Action, Behaviour, Place, Step, Traffic, after
 from simulators.errors import FleetError
 from simulators.fleet import FleetPlan
+from simulators.profile import Curve
 
 PLACES: list[Place] = FleetPlan(lockers=20, buildings=2, doors=4).places  # type: ignore[assignment]
 
@@ -138,6 +139,77 @@ def test_visits_are_spread_over_all_doors() -> None:
     for action in traffic(rate=40, duration_s=600):
         visits[action.thing, action.door] += 1
     assert set(visits) == set(PLACES)
+
+
+LIVELY = Behaviour(left_open=0.05, forced=0.05, jammed=0.1, bounce=0.2)
+
+
+def lively(*, rate: float = 5.0, duration_s: float = 1_200.0, seed: int = 3) -> Traffic:
+    return Traffic(PLACES, rate=rate, seed=seed, duration_s=duration_s, behaviour=LIVELY)
+
+
+@pytest.mark.property
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32), rate=st.floats(0.5, 60))
+def test_every_step_changes_the_door_it_is_done_at(seed: int, rate: float) -> None:
+    """However lively: doors are opened when closed, closed when open, jammed and cleared in turn.
+
+    Whoever leaves with a parcel found one, and only a good lock is closed.
+    """
+    run = lively(rate=rate, duration_s=60, seed=seed)
+    doors = dict(run.initial)
+    for action in run:
+        before = doors[action.place]
+        doors[action.place] = after(before, action.step)
+        match action.step:
+            case Step.OPEN | Step.FORCE:
+                assert before == DoorState(occupied=before.occupied)
+            case Step.CLOSE | Step.CLOSE_FILLED | Step.CLOSE_EMPTIED:
+                assert before == DoorState(open=True, occupied=before.occupied)
+                assert before.occupied is (action.step is Step.CLOSE_EMPTIED) or (
+                    action.step is Step.CLOSE
+                )
+            case Step.JAM:
+                assert before == DoorState(open=True, occupied=before.occupied)
+            case Step.CLEAR:
+                assert before.open
+                assert before.fault == "jammed"
+
+
+@pytest.mark.unit
+def test_now_and_then_doors_are_forced_jam_or_bounce() -> None:
+    """Each in its share of the visits, within its randomness."""
+    steps = Counter(action.step for action in lively(rate=10, duration_s=3_000))
+    visits = steps[Step.CLOSE_FILLED] + steps[Step.CLOSE_EMPTIED]
+    assert steps[Step.FORCE] == pytest.approx(0.05 * visits, rel=0.2)
+    assert steps[Step.JAM] == pytest.approx(0.1 * visits, rel=0.2)
+    assert steps[Step.CLOSE] == pytest.approx(2 * 0.2 * visits, rel=0.2)
+
+
+@pytest.mark.unit
+def test_the_rate_counts_bounces_and_faults_as_well() -> None:
+    """Lively doors have fewer visits, so that the events are as many as asked for."""
+    found = sum(1 for _ in lively(rate=5, duration_s=4_000))
+    assert found == pytest.approx(20_000, rel=0.05)
+
+
+@pytest.mark.unit
+def test_visits_follow_the_curve() -> None:
+    """Three times the weight is three times the events, and the mean is the rate."""
+    curve = Curve([(0, 1), (1_000, 1), (1_000, 3), (2_000, 3)])
+    run = Traffic(PLACES, rate=5, seed=2, duration_s=2_000, curve=curve)
+    due = [action.due_s for action in run]
+    quiet = sum(due_s < 1_000 for due_s in due)
+    assert len(due) == pytest.approx(10_000, rel=0.05)
+    assert len(due) - quiet == pytest.approx(3 * quiet, rel=0.1)
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("share", [-0.1, 1.5])
+def test_a_share_is_between_none_and_all(share: float) -> None:
+    """Pydantic names field and value."""
+    with pytest.raises(ValueError, match=r"jammed[\s\S]*input_value"):
+        Behaviour(jammed=share)
 
 
 def fields(action: Action) -> tuple[float, Thing, str, Step]:

@@ -10,11 +10,15 @@ from rich.console import Console
 
 from pipeline.contract import Thing, is_id
 from scripts.live_view import LiveView
+from scripts.verify import parked_line
 from simulators.errors import FleetError, TargetError
-from simulators.fleet import FleetPlan, building_name
+from simulators.fleet import FleetPlan
 from simulators.percentiles import Samples, summarize
+from simulators.plan import building_name
+from simulators.profile import Curve
 from simulators.session import Files, Session
 from simulators.target import Target
+from simulators.verdict import Difference, Finding, Verdict, View
 
 INFO = {
     "region": "us-east-1",
@@ -32,6 +36,8 @@ INFO = {
     "queues": {"ingest": "u"},
     "cognito": {"user_pool_id": "p", "client_id": "c"},
 }
+
+SURGE = Curve([(0, 1), (30, 1), (30, 8), (60, 8)])
 
 
 @pytest.mark.property
@@ -126,3 +132,46 @@ def test_the_view_shows_every_door_before_and_without_a_connection(tmp_path: Pat
     for word in ("maple-court", "birch-house", "vacant", "parcel", "forced", "quarantine 2"):
         assert word in text
     assert view.line() == "starting"
+
+
+def judged(checked: dict[View, int], *findings: Finding) -> Verdict:
+    thing = Thing("maple-court", "l01")
+    differences = tuple(
+        Difference(View.QUARANTINE, finding, thing, "d01", None, "") for finding in findings
+    )
+    return Verdict(
+        events=1,
+        acknowledged=1,
+        unacknowledged=0,
+        refused=0,
+        dropped=0,
+        checked=checked,
+        differences=differences,
+    )
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [
+        (judged({View.QUARANTINE: 5}), "5 of 5 malformed events parked as expected"),
+        (judged({View.QUARANTINE: 5}, Finding.LOST, Finding.WRONG, Finding.EXTRA), "3 of 5"),
+        (judged({}), "not looked at"),
+    ],
+)
+def test_verify_says_what_is_parked_as_expected(verdict: Verdict, words: str) -> None:
+    """Lost and wrong ones are not; extra ones are counted in the table of views."""
+    assert words in parked_line(verdict)
+
+
+@pytest.mark.unit
+def test_the_view_draws_the_profile_of_a_run_with_an_end(tmp_path: Path) -> None:
+    """An endless run has none to draw."""
+    files = Files.beside(tmp_path / "truth.jsonl", tmp_path / "keys")
+    target = Target.from_info(INFO)
+    ending = LiveView(Session(target, FleetPlan(duration_s=60, curve=SURGE), files))
+    (line,) = ending._day(15.0)
+    assert line.plain.startswith("profile       ▂")
+    assert line.plain.endswith("█")
+    assert [str(span.style) for span in line.spans] == ["bold cyan", "dim"]
+    assert LiveView(Session(target, FleetPlan(), files))._day(0.0) == []

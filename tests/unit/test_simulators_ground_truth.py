@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.contract import Kind, Thing
+from pipeline.errors import PoisonReason
 from simulators.controller import DoorState, Emission
 from simulators.errors import GroundTruthError
 from simulators.ground_truth import Outcome, Run, TruthWriter, read_ground_truth
+from simulators.poison import malform
 
 RUN = Run(started_at_ms=1_790_000_000_000, parameters={"seed": 1})
 THING = Thing("maple-court", "l01")
@@ -156,3 +158,47 @@ def empty(tmp_path: Path) -> Path:
     path = tmp_path / "truth.jsonl"
     path.touch()
     return path
+
+
+@pytest.mark.unit
+def test_what_was_spoiled_and_what_went_wrong_comes_back(tmp_path: Path) -> None:
+    """The exact bytes, the reason, the broker's answer; faults are counted by kind."""
+    path = tmp_path / "truth.jsonl"
+    publishes = [
+        malform(opened(), reason, "m")
+        for reason in (PoisonReason.PAYLOAD_NOT_UTF8, PoisonReason.TOPIC_INVALID)
+    ]
+    with path.open("w", encoding="utf-8") as file:
+        writer = TruthWriter(file, RUN)
+        writer.malformed(publishes[0], acknowledged=True)
+        writer.malformed(publishes[1], acknowledged=None)
+        writer.fault(5, "flapping", THING, "d01", "3 times")
+        writer.end(9)
+    truth = read_ground_truth(path)
+    assert [(each.payload, each.reason, each.acknowledged) for each in truth.malformed] == [
+        (publishes[0].payload, PoisonReason.PAYLOAD_NOT_UTF8, True),
+        (publishes[1].payload, PoisonReason.TOPIC_INVALID, None),
+    ]
+    assert truth.faults == {"flapping": 1}
+    assert truth.ended_at_ms == 9
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"reason": "bad luck"}, r"reason: .*got 'bad luck'"),
+        ({"payload": "?"}, r"[Bb]ase64|padding|Only"),
+    ],
+)
+def test_a_broken_malformed_record_is_told(
+    tmp_path: Path, changes: dict[str, str], words: str
+) -> None:
+    """File, line and what is wrong."""
+    fields = {
+        "record": "malformed", "thing": str(THING), "door": "d01", "kind": "opened",
+        "reason": "field_type", "payload": "e30=", "acknowledged": True,
+    }  # fmt: skip
+    path = written(tmp_path, header(), fields | changes)
+    with pytest.raises(GroundTruthError, match=rf"truth\.jsonl:2: .*({words})"):
+        read_ground_truth(path)

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from pipeline.contract import Kind, Thing, TileStatus
-from simulators.ground_truth import GroundTruth, Outcome, Run, TrueEvent
-from simulators.verdict import Finding, Stored, Verdict, View, judge
+from pipeline.errors import PoisonReason
+from simulators.ground_truth import GroundTruth, Outcome, Run, TrueEvent, TrueMalformed
+from simulators.verdict import Finding, Parked, Stored, Verdict, View, judge
 
 BOOT = 1_790_000_000
 RUN = Run(started_at_ms=BOOT * 1000, parameters={})
@@ -97,7 +98,7 @@ def test_a_missing_or_older_tile_is_lost(view: View) -> None:
 
 
 @pytest.mark.unit
-@pytest.mark.parametrize("view", View)
+@pytest.mark.parametrize("view", [View.TABLE, View.HISTORY, View.SUBSCRIPTION])
 def test_other_content_is_wrong(view: View) -> None:
     """The version alone does not make it right; the message names the field and both values."""
     changed = [replace(kept(sent(1)), occupied=True)]
@@ -108,7 +109,7 @@ def test_other_content_is_wrong(view: View) -> None:
 
 
 @pytest.mark.unit
-@pytest.mark.parametrize("view", View)
+@pytest.mark.parametrize("view", [View.TABLE, View.HISTORY, View.SUBSCRIPTION])
 def test_an_event_nobody_sent_is_extra(view: View) -> None:
     """A version of the run's boot that no device made was put there by somebody else."""
     forged = [kept(sent(1)), kept(sent(9, "d02"))]
@@ -189,3 +190,68 @@ def test_the_json_form_counts_by_view_and_lists_every_difference() -> None:
     assert told["ok"] is False
     assert told["views"]["history"] == {"checked": 1, "lost": 1, "wrong": 0, "extra": 0}
     assert told["differences"][0]["version"] == f"{(BOOT << 32) + 1:020d}"
+
+
+SPOILED = TrueMalformed(THING, "d01", PoisonReason.FIELD_TYPE, b"spoiled 1", acknowledged=True)
+PARKED = Parked(THING, "d01", "field_type", b"spoiled 1", received_at=BOOT * 1000 + 5_000)
+
+
+def quarantined(sent_by_lockers: list[TrueMalformed], parked: list[Parked]) -> Verdict:
+    truth = GroundTruth(
+        RUN,
+        {(THING, sent(1).version): sent(1)},
+        malformed=sent_by_lockers,
+        ended_at_ms=BOOT * 1000 + 60_000,
+    )
+    right = [kept(sent(1))]
+    return judge(truth, history=right, tiles=right, seen=None, parked=parked)
+
+
+@pytest.mark.unit
+def test_what_was_spoiled_and_is_parked_for_its_reason_is_ok() -> None:
+    """Delivered twice is fine: a queue promises at least once."""
+    verdict = quarantined([SPOILED], [PARKED, PARKED])
+    assert verdict.ok
+    assert verdict.checked[View.QUARANTINE] == 1
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("acknowledged", [False, None])
+def test_what_the_broker_did_not_take_need_not_be_parked(acknowledged: bool | None) -> None:
+    """Refused, or cut off before an answer; if it came through after all, that is no finding."""
+    unsure = replace(SPOILED, acknowledged=acknowledged)
+    assert quarantined([unsure], []).ok
+    assert quarantined([unsure], [PARKED]).ok
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("parked", "finding", "words"),
+    [
+        ([], Finding.LOST, "acknowledged, but not parked as field_type"),
+        ([replace(PARKED, reason="topic_invalid")], Finding.WRONG, "parked as topic_invalid, not"),
+        ([PARKED, replace(PARKED, payload=b"{}")], Finding.EXTRA, "nobody spoiled it: b'{}'"),
+    ],
+)
+def test_a_quarantine_that_is_not_as_expected_is_told(
+    parked: list[Parked], finding: Finding, words: str
+) -> None:
+    """Missing, parked for another reason, or parked though it was good."""
+    verdict = quarantined([SPOILED], parked)
+    assert findings(verdict) == {(View.QUARANTINE, finding)}
+    assert words in str(verdict.differences[0])
+    assert verdict.as_json()["differences"][0]["version"] is None
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        replace(PARKED, thing=STRANGER, payload=b"x"),
+        replace(PARKED, payload=b"x", received_at=BOOT * 1000 - 60_000),
+        replace(PARKED, payload=b"x", received_at=BOOT * 1000 + 120_000),
+    ],
+)
+def test_what_is_parked_of_others_or_of_other_runs_is_none_of_ours(elsewhere: Parked) -> None:
+    """The queue is shared; only lockers of the run, during the run, are looked at."""
+    assert quarantined([SPOILED], [PARKED, elsewhere]).ok
