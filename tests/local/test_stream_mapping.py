@@ -113,7 +113,7 @@ def test_lanes_keep_the_order_of_each_item():
 
     async def main() -> SlowFunction:
         function = SlowFunction()
-        await deliver(CONFIG, stream, function)
+        await deliver(CONFIG, stream, function, lanes=4)
         return function
 
     function = run(main())
@@ -147,7 +147,7 @@ def test_reading_pauses_when_a_lane_is_full():
     async def main() -> SlowFunction:
         function = SlowFunction()
         function.held.clear()
-        task = asyncio.create_task(deliver(CONFIG, stream, function, seconds=1000))
+        task = asyncio.create_task(deliver(CONFIG, stream, function, seconds=1000, lanes=4))
         await asyncio.sleep(100)
         taken = 1000 - len(stream.left)
         assert taken <= (AHEAD_BATCHES + 1) * CONFIG.batch_size + stream.page
@@ -168,7 +168,7 @@ def test_nobody_polls_while_all_lanes_are_busy():
     async def main() -> int:
         function = SlowFunction()
         function.held.clear()
-        task = asyncio.create_task(deliver(CONFIG, stream, function, seconds=1000))
+        task = asyncio.create_task(deliver(CONFIG, stream, function, seconds=1000, lanes=4))
         await asyncio.sleep(10)
         assert function.in_flight == 4
         polls = stream.polls
