@@ -51,6 +51,7 @@ def explain(error: Exception) -> str | None:
     )
 
     from local.errors import LocalStackError
+    from operations.errors import OperationsError
     from simulators.errors import SimulatorError
 
     line: str | None = None
@@ -64,7 +65,12 @@ def explain(error: Exception) -> str | None:
         case ClientError() if code_of(error) in EXPIRED:
             line = f"the AWS credentials have expired ({code_of(error)}): sign in again"
         case (
-            CommandError() | SimulatorError() | LocalStackError() | ClientError() | BotoCoreError()
+            CommandError()
+            | SimulatorError()
+            | LocalStackError()
+            | OperationsError()
+            | ClientError()
+            | BotoCoreError()
         ):
             line = str(error)
     return line

@@ -10,7 +10,16 @@ import pytest
 pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("pipeline", "simulators", "iot_rules", "infra", "local", "scripts", "benchmarks")
+PACKAGES = (
+    "pipeline",
+    "operations",
+    "simulators",
+    "iot_rules",
+    "infra",
+    "local",
+    "scripts",
+    "benchmarks",
+)
 PURE = ("contract", "deadline", "errors", "items", "merge", "outcomes", "settings")
 
 
