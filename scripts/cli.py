@@ -7,6 +7,7 @@ from scripts.down import down
 from scripts.errors import ClearlyFailing
 from scripts.fleet import app as fleet_app
 from scripts.info import info
+from scripts.latency import latency
 from scripts.up import up
 from scripts.verify import verify
 
@@ -22,6 +23,7 @@ app.command()(down)
 app.command()(info)
 app.command()(demo)
 app.command()(verify)
+app.command()(latency)
 app.add_typer(fleet_app, name="fleet")
 
 

@@ -50,6 +50,7 @@ def explain(error: Exception) -> str | None:
         NoCredentialsError,
     )
 
+    from latency.errors import LatencyError
     from local.errors import LocalStackError
     from operations.errors import OperationsError
     from simulators.errors import SimulatorError
@@ -68,6 +69,7 @@ def explain(error: Exception) -> str | None:
             CommandError()
             | SimulatorError()
             | LocalStackError()
+            | LatencyError()
             | OperationsError()
             | ClientError()
             | BotoCoreError()

@@ -3,8 +3,9 @@
 import asyncio
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -30,20 +31,34 @@ DEAD_LETTER_QUEUES = (
 SHOWN_DIFFERENCES = 20
 
 
-def run_session(session: Session, console: Console, *, hints: Sequence[str] = ()) -> LiveView:
+def run_session(
+    session: Session,
+    console: Console,
+    *,
+    hints: Sequence[str] = (),
+    beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
+) -> LiveView:
     """Run until the plan's duration is over or Ctrl-C; both end it in order.
 
-    A second Ctrl-C gives up on what is still on its way.
+    A second Ctrl-C gives up on what is still on its way. `beside` runs for as long on the same
+    event loop, and is cancelled at the end.
     """
     view = LiveView(session, hints)
-    asyncio.run(_run(session, view, console))
+    asyncio.run(_run(session, view, console, beside))
     return view
 
 
-async def _run(session: Session, view: LiveView, console: Console) -> None:
+async def _run(
+    session: Session,
+    view: LiveView,
+    console: Console,
+    beside: Callable[[], Coroutine[Any, Any, None]] | None,
+) -> None:
     stop = asyncio.Event()
     running = asyncio.create_task(session.run(stop))
-    depths = asyncio.create_task(_watch_depths(session, view))
+    others = [asyncio.create_task(_watch_depths(session, view))]
+    if beside is not None:
+        others.append(asyncio.create_task(beside()))
 
     def interrupt() -> None:
         if stop.is_set():
@@ -61,7 +76,9 @@ async def _run(session: Session, view: LiveView, console: Console) -> None:
         with suppress(asyncio.CancelledError):
             running.result()
     finally:
-        depths.cancel()
+        for other in others:
+            other.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
 

@@ -131,6 +131,8 @@ class TrueEvent:
     status: TileStatus
     outcome: Outcome | None = None
     attempts: int = 0
+    latency_ms: float | None = None
+    """From the last publish to the broker's acknowledgement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,4 +359,6 @@ def _settle(truth: GroundTruth, record: SettledRecord, where: str) -> None:
             f"{where}: {record.outcome.value} {record.thing} version {record.version}, "
             "but no such event came before"
         )
-    truth.events[key] = replace(event, outcome=record.outcome, attempts=record.attempts)
+    truth.events[key] = replace(
+        event, outcome=record.outcome, attempts=record.attempts, latency_ms=record.latency_ms
+    )

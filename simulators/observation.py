@@ -5,7 +5,7 @@ version, so a push that comes late or twice, or a snapshot older than a push, ch
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -135,8 +135,18 @@ class ObservationWriter:
         self._file = file
         self._write(asdict(run))
 
-    def tile(self, arrived_at_ms: int, via: Via, tile: Mapping[str, Any]) -> None:
-        self._write({"record": "tile", "via": via, "arrived_at_ms": arrived_at_ms, "tile": tile})
+    def tile(
+        self,
+        arrived_at_ms: int,
+        via: Via,
+        tile: Mapping[str, Any],
+        published_at_ms: int | None = None,
+    ) -> None:
+        """Write down an arrival; `published_at_ms` is the fan-out's clock, of a push alone."""
+        line = {"record": "tile", "via": via, "arrived_at_ms": arrived_at_ms, "tile": tile}
+        if published_at_ms is not None:
+            line["published_at_ms"] = published_at_ms
+        self._write(line)
 
     def locker(self, arrived_at_ms: int, via: Via, locker: Mapping[str, Any]) -> None:
         self._write(
@@ -159,10 +169,13 @@ class _Header(BaseModel):
     buildings: tuple[str, ...]
 
 
-class _TileLine(BaseModel):
+class TileArrival(BaseModel):
+    """One arrival of a tile. Times in epoch ms, by the viewer's clock and the fan-out's."""
+
     record: Literal["tile"]
     via: Via
     arrived_at_ms: int
+    published_at_ms: int | None = None
     tile: SeenTile
 
 
@@ -179,20 +192,33 @@ class _ConnectionLine(BaseModel):
     up: bool
 
 
-_LINE: TypeAdapter[_Header | _TileLine | _LockerLine | _ConnectionLine] = TypeAdapter(
-    Annotated[_Header | _TileLine | _LockerLine | _ConnectionLine, Field(discriminator="record")]
-)
+_Line = _Header | TileArrival | _LockerLine | _ConnectionLine
+_LINE: TypeAdapter[_Line] = TypeAdapter(Annotated[_Line, Field(discriminator="record")])
 
 
 def read_observation(path: Path) -> Picture:
-    """Return the last picture of a recorded subscription.
+    """Return the last picture of a recorded subscription; raise as `read_arrivals` does."""
+    picture = Picture()
+    for record in _records(path):
+        if isinstance(record, TileArrival):
+            picture.put(record.tile)
+        elif isinstance(record, _LockerLine):
+            picture.put_locker(record.locker)
+    return picture
+
+
+def read_arrivals(path: Path) -> Iterator[TileArrival]:
+    """Yield every arrival of a tile, pushed or in a snapshot, in the order of arriving.
 
     Raises
     ------
     GroundTruthError
         Naming file and line.
     """
-    picture = Picture()
+    return (record for record in _records(path) if isinstance(record, TileArrival))
+
+
+def _records(path: Path) -> Iterator[_Line]:
     begun = False
     for number, line in read_lines(path):
         try:
@@ -202,10 +228,6 @@ def read_observation(path: Path) -> Picture:
         if begun is isinstance(record, _Header):
             raise GroundTruthError(f"{path}:{number}: a viewer header belongs on the first line")
         begun = True
-        if isinstance(record, _TileLine):
-            picture.put(record.tile)
-        elif isinstance(record, _LockerLine):
-            picture.put_locker(record.locker)
+        yield record
     if not begun:
         raise GroundTruthError(f"{path}:1: empty file, no subscription was recorded")
-    return picture

@@ -14,6 +14,7 @@ class Summary:
     p50: float | None
     p95: float | None
     p99: float | None
+    p999: float | None
     worst: float | None
 
     def __str__(self) -> str:
@@ -22,7 +23,13 @@ class Summary:
         return f"p50 {self.p50:.0f} ms, p95 {self.p95:.0f} ms, p99 {self.p99:.0f} ms"
 
     def as_json(self) -> dict[str, float | int | None]:
-        figures = {"p50": self.p50, "p95": self.p95, "p99": self.p99, "max": self.worst}
+        figures = {
+            "p50": self.p50,
+            "p95": self.p95,
+            "p99": self.p99,
+            "p99.9": self.p999,
+            "max": self.worst,
+        }
         rounded = {k: None if v is None else round(v, 1) for k, v in figures.items()}
         return {"count": self.count, **rounded}
 
@@ -30,12 +37,14 @@ class Summary:
 def summarize(values_ms: Iterable[float]) -> Summary:
     ranked = sorted(values_ms)
     if not ranked:
-        return Summary(0, None, None, None, None)
+        return Summary(0, None, None, None, None, None)
 
     def rank(q: float) -> float:
         return ranked[max(0, math.ceil(q * len(ranked)) - 1)]
 
-    return Summary(len(ranked), rank(0.50), rank(0.95), rank(0.99), ranked[-1])
+    return Summary(
+        len(ranked), rank(0.50), rank(0.95), rank(0.99), rank(0.999), ranked[-1]
+    )
 
 
 class Samples:

@@ -243,10 +243,11 @@ class Viewer:
                 return
 
     def _take(self, batch: Mapping[str, Any], via: Via, arrived_ms: int) -> None:
+        published_at = batch.get("publishedAt")
         for fields in batch["tiles"]:
             tile = SeenTile.model_validate(fields)
             if self._record is not None:
-                self._record.tile(arrived_ms, via, fields)
+                self._record.tile(arrived_ms, via, fields, published_at)
             if self.picture.put(tile) and via is Via.PUSH:
                 self.counters.tiles += 1
                 if tile.kind is not Kind.REPORTED and tile.thing not in self.untimed:

@@ -19,6 +19,7 @@ PACKAGES = (
     "local",
     "scripts",
     "benchmarks",
+    "latency",
 )
 PURE = ("contract", "deadline", "errors", "items", "merge", "outcomes", "settings")
 
