@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from local.errors import LocalStackError
+from local.people import Person
 
 MQTT_PORT = 8883
 """AWS IoT Core: MQTT with mutual TLS."""
@@ -46,6 +47,13 @@ class QueuesInfo(_Part):
     fanout_dlq: str
 
 
+class FunctionsInfo(_Part):
+    """Names of the two functions; their logs are in `/aws/lambda/<name>`."""
+
+    projector: str
+    fanout: str
+
+
 class CognitoInfo(_Part):
     """The user pool of managers and operators."""
 
@@ -80,9 +88,14 @@ class StackInfo(_Part):
     graphql: GraphqlInfo
     dashboard: str | None
     table: str
+    bus: str
+    archive: str
     device_policy: str
     queues: QueuesInfo
+    functions: FunctionsInfo
     cognito: CognitoInfo
+    people: tuple[Person, ...] = ()
+    """Who can sign in at the dashboard: a laptop's demo people, on AWS none."""
 
     @classmethod
     def from_outputs(
@@ -92,11 +105,15 @@ class StackInfo(_Part):
         region: str,
         iot: IotInfo,
         graphql: GraphqlInfo | None = None,
+        dashboard: str | None = None,
+        people: Sequence[Person] = (),
         endpoint_url: str | None = None,
         access_key_id: str | None = None,
         secret_access_key: str | None = None,
     ) -> StackInfo:
-        """Fill it from the outputs of the stacks; without `graphql` the URLs are AppSync's own.
+        """Fill it from the outputs of the stacks.
+
+        Without `graphql` and `dashboard` the URLs are those of AppSync and CloudFront.
 
         Raises
         ------
@@ -111,15 +128,22 @@ class StackInfo(_Part):
                 secret_access_key=secret_access_key,
                 iot=iot,
                 graphql=graphql or appsync_urls(outputs["GraphqlUrl"]),
-                dashboard=None,
+                dashboard=dashboard or outputs.get("DashboardUrl"),
                 table=outputs["TableName"],
+                bus=outputs["BusName"],
+                archive=outputs["ArchiveName"],
                 device_policy=outputs["DevicePolicyName"],
                 queues=QueuesInfo(
                     **{name: outputs[output] for name, output in QUEUE_OUTPUTS.items()}
                 ),
+                functions=FunctionsInfo(
+                    projector=outputs["ProjectorFunctionName"],
+                    fanout=outputs["FanoutFunctionName"],
+                ),
                 cognito=CognitoInfo(
                     user_pool_id=outputs["UserPoolId"], client_id=outputs["UserPoolClientId"]
                 ),
+                people=tuple(people),
             )
         except KeyError as error:
             raise LocalStackError(

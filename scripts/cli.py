@@ -2,12 +2,18 @@
 
 import typer
 
+from scripts.audit import audit
+from scripts.dashboard import app as dashboard_app
 from scripts.demo import demo
 from scripts.down import down
 from scripts.errors import ClearlyFailing
 from scripts.fleet import app as fleet_app
 from scripts.info import info
 from scripts.latency import latency
+from scripts.people import app as people_app
+from scripts.rebuild import rebuild
+from scripts.replay import replay
+from scripts.trace import trace
 from scripts.up import up
 from scripts.verify import verify
 
@@ -24,7 +30,13 @@ app.command()(info)
 app.command()(demo)
 app.command()(verify)
 app.command()(latency)
+app.command()(trace)
+app.command()(audit)
+app.command()(replay)
+app.command()(rebuild)
 app.add_typer(fleet_app, name="fleet")
+app.add_typer(people_app, name="people")
+app.add_typer(dashboard_app, name="dashboard")
 
 
 def main() -> None:

@@ -54,9 +54,12 @@ class Target(BaseModel):
     iot: IotEndpoint
     graphql: GraphqlEndpoint
     table: str
+    bus: str | None = None
+    archive: str | None = None
     device_policy: str
     door_rule: str = "door_events"
     queues: Mapping[str, str] = {}
+    functions: Mapping[str, str] = {}
 
     @classmethod
     def from_info(cls, info: Mapping[str, Any]) -> "Target":

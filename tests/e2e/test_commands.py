@@ -20,8 +20,10 @@ INFO_SHAPE = {
     "secret_access_key": str,
     "iot": {"endpoint": str, "port": int, "ca_file": str},
     "graphql": {"http": str, "realtime": str},
-    "dashboard": type(None),
+    "dashboard": str,
     "table": str,
+    "bus": str,
+    "archive": str,
     "device_policy": str,
     "queues": dict.fromkeys(
         (
@@ -30,7 +32,9 @@ INFO_SHAPE = {
         ),
         str,
     ),
+    "functions": {"projector": str, "fanout": str},
     "cognito": {"user_pool_id": str, "client_id": str},
+    "people": list,
 }  # fmt: skip
 
 

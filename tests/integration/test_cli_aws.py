@@ -24,8 +24,14 @@ CLI = CliRunner(
 OUTPUTS = {
     "data": ["TableName", "TableStreamArn"],
     "identity": ["UserPoolId", "UserPoolClientId", "DevicePolicyName"],
-    "ingest": [*QUEUE_OUTPUTS.values(), "DoorRuleName"],
-    "fanout": ["GraphqlUrl"],
+    "ingest": [
+        *QUEUE_OUTPUTS.values(),
+        "BusName",
+        "ArchiveName",
+        "DoorRuleName",
+        "ProjectorFunctionName",
+    ],
+    "fanout": ["GraphqlUrl", "FanoutFunctionName"],
 }
 GRAPHQL = "https://abc.appsync-api.us-east-1.amazonaws.com/graphql"
 
@@ -58,6 +64,7 @@ def test_a_stage_is_described_without_handing_out_keys(deployed: None) -> None:
     assert info["queues"]["quarantine"] == "the-QuarantineQueueUrl"
     assert info["graphql"]["http"] == GRAPHQL
     assert info["graphql"]["realtime"].startswith("wss://abc.appsync-realtime-api.us-east-1.")
+    assert info["dashboard"] is None, "no edge is deployed"
 
 
 def test_a_fleet_takes_the_rule_s_name_from_the_stage(deployed: None) -> None:
