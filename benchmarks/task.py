@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-CONNECT_DEADLINE_S = 300.0
+CONNECT_DEADLINE_S = 600.0
 HANDSHAKES = 32
 """Connections that are being opened at a time: a broker that is asked for more at once answers none
 of them in time."""

@@ -1,5 +1,6 @@
 """`latchline fleet`: lockers over real MQTT, against a laptop stack or AWS."""
 
+import gc
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -241,5 +242,8 @@ def _play(
     if as_json:
         typer.echo(json.dumps(session.summary(), indent=2))
     else:
-        console.print(session.summary_line(), soft_wrap=True, highlight=False)
+        for line in (session.summary_line(), session.verdict_line()):
+            console.print(line, soft_wrap=True, highlight=False)
         console.print(f"truth: {session.files.truth}", soft_wrap=True, highlight=False)
+    # The interpreter would look for cycles in all of it once more, after the last line is out.
+    gc.freeze()

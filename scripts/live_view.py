@@ -5,14 +5,14 @@ A colour and a letter for each status, so that it reads without colours as well.
 
 import math
 import time
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from pipeline.contract import TileStatus
+from pipeline.contract import Thing, TileStatus
 from scripts.sparkline import sparkline
 from simulators.session import Session
 
@@ -32,9 +32,13 @@ LEGEND: Sequence[tuple[str, str]] = (
     (TileStatus.FORCED, "forced"),
     (TileStatus.FAULT, "fault"),
     ("offline", "offline"),
+    ("unknown", "not seen yet"),
 )
 RATE_WINDOW_S = 4.0
 SPARKLINE_COLUMNS = 72
+DOORS_DRAWN = 1_000
+"""More than fit on a screen one by one: then they are counted by building."""
+BUILDINGS_DRAWN = 20
 LATEST = 2_000
 """Samples that the figures on the screen are ranked over; the summary ranks all."""
 
@@ -127,19 +131,44 @@ class LiveView:
         return [Text.assemble("profile       ", (curve[:past], "bold cyan"), (curve[past:], "dim"))]
 
     def _buildings(self) -> list[Text]:
-        viewer = self._session.viewer
         plan = self._session.plan
+        if len(plan.places) > DOORS_DRAWN:
+            return self._counts()
         lines = {name: Text(f"{name:18}", overflow="fold") for name in plan.building_names}
         for thing in plan.things:
             line = lines[thing.building]
-            online = viewer is None or viewer.picture.is_online(thing)
-            for door in plan.door_names:
-                tile = viewer.picture.tiles.get((thing, door)) if viewer else None
-                status = "unknown" if tile is None else tile.status if online else "offline"
+            for status in self._statuses(thing):
                 letter, style = GLYPHS[status]
                 line.append(letter, style)
             line.append(" ")
         return list(lines.values())
+
+    def _counts(self) -> list[Text]:
+        """Doors by status: a line for each of the first buildings, and one for the others."""
+        names = self._session.plan.building_names
+        counts: dict[str, Counter[str]] = {name: Counter() for name in names[:BUILDINGS_DRAWN]}
+        others: Counter[str] = Counter()
+        for thing in self._session.plan.things:
+            counts.get(thing.building, others).update(self._statuses(thing))
+        if others:
+            counts[f"{len(names) - BUILDINGS_DRAWN} more"] = others
+        return [self._count_line(name, count) for name, count in counts.items()]
+
+    @staticmethod
+    def _count_line(name: str, count: Mapping[str, int]) -> Text:
+        line = Text(f"{name:18}", no_wrap=True)
+        for status, (letter, style) in GLYPHS.items():
+            line.append(letter, style if count.get(status) else "dim")
+            line.append(f"{count.get(status, 0):6}  ", "" if count.get(status) else "dim")
+        return line
+
+    def _statuses(self, thing: Thing) -> Iterator[str]:
+        """What the dashboard shows of each door."""
+        viewer = self._session.viewer
+        online = viewer is None or viewer.picture.is_online(thing)
+        for door in self._session.plan.door_names:
+            tile = viewer.picture.tiles.get((thing, door)) if viewer else None
+            yield "unknown" if tile is None else tile.status if online else "offline"
 
     def _footer(self) -> list[Text]:
         legend = Text()

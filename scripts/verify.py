@@ -63,6 +63,11 @@ def verify(
         console = Console()
         if not done.complete:
             console.print(f"{truth_file} was cut off: judged by what it has")
+        if picture is not None and picture.unwatched:
+            console.print(
+                f"the run was ended before {len(picture.unwatched)} doors had shown their last"
+                " event: the subscription is not judged by these"
+            )
         print_verdict(verdict, console)
         if done.malformed:
             console.print(parked_line(verdict), soft_wrap=True, highlight=False)

@@ -4,6 +4,7 @@ An event is done with only when the broker acknowledged it with a success code. 
 in the device's buffer; whatever the connection did not survive is published again after reconnect,
 so the broker may see an event twice but never not at all. After each connect every door is
 reported. The SDK keeps a connection below AWS's 100 publishes/s and 512 KB/s.
+A lost connection is tried again after a jittered pause, in turn with other lockers (`ConnectGate`).
 
 Faults come in from outside: `hold_offline` and `power_off` take the locker away until they are
 released, a `Wire` disturbs one publish, `skew_ms` sets the clock wrong.
@@ -16,18 +17,21 @@ import random
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from awscrt import mqtt5  # type: ignore[import-untyped]
 
 from pipeline.contract import Thing
 from pipeline.contract import device_topic as door_topic
-from simulators.connection import RECONNECT_MS, MqttRuntime, mqtt_client
+from simulators.connection import RECONNECT_MS, Backoff, ConnectGate, MqttRuntime, mqtt_client
 from simulators.controller import Controller, Emission
 from simulators.faults import Fault, Wire
 from simulators.ground_truth import Outcome
 from simulators.provisioning import Credentials
+from simulators.puback import RETRYABLE, is_success
 from simulators.target import IotEndpoint
 
 BUFFER_EVENTS = 1_000
@@ -35,17 +39,6 @@ STOP_S = 2.0
 RETRY_MAX_S = 30.0
 REORDER_WITHIN_S = 2.0
 """Wait no longer for a next event that an event could be published after."""
-
-RETRYABLE = frozenset(
-    {
-        mqtt5.PubackReasonCode.UNSPECIFIED_ERROR,
-        mqtt5.PubackReasonCode.IMPLEMENTATION_SPECIFIC_ERROR,
-        mqtt5.PubackReasonCode.PACKET_IDENTIFIER_IN_USE,
-        mqtt5.PubackReasonCode.QUOTA_EXCEEDED,
-    }
-)
-FIRST_FAILURE_CODE = 0x80
-"""MQTT 5, 2.4: reason codes below it say success."""
 
 
 class DeviceListener(Protocol):
@@ -89,6 +82,8 @@ class Device:
     ----------
     rule
         Name of the IoT rule that Basic Ingest hands the events to (it is part of the topic).
+    gate
+        Where it waits for its turn to connect; one of its own if it is alone.
     reconnect_ms
         Least and greatest pause before a reconnect; jittered in between, doubling.
     """
@@ -102,6 +97,7 @@ class Device:
         rule: str,
         runtime: MqttRuntime,
         listener: DeviceListener,
+        gate: ConnectGate | None = None,
         buffer_events: int = BUFFER_EVENTS,
         reconnect_ms: tuple[int, int] = RECONNECT_MS,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
@@ -116,20 +112,27 @@ class Device:
         self._now_ms = now_ms
         self._loop = asyncio.get_running_loop()
         self._buffer: dict[int, _Buffered] = {}
+        self._gate = ConnectGate() if gate is None else gate
+        self._reconnect_ms = reconnect_ms
         self._connected = False
         self._online = asyncio.Event()
+        self._attempted = asyncio.Event()
+        self._lost = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._halted = asyncio.Event()
         self._halted.set()
+        self._holding: asyncio.Task[None] | None = None
         self._offline_holds = 0
         self._powered = True
-        self._backing_off = False
         self._overtaken: list[int] = []
-        self._client: Any = mqtt_client(
+        # Built when it is first this locker's turn: of thousands that takes many seconds.
+        self._client: Any = None
+        self._build_client = partial(
+            mqtt_client,
             controller.thing,
             credentials,
             endpoint,
             runtime,
-            reconnect_ms=reconnect_ms,
             on_lifecycle_connection_success=lambda _: self._from_crt(self._on_connected),
             on_lifecycle_connection_failure=lambda data: self._from_crt(
                 self._on_connect_failed, str(data.exception)
@@ -154,6 +157,10 @@ class Device:
         return len(self._buffer)
 
     @property
+    def waiting_doors(self) -> set[str]:
+        return {entry.emission.door for entry in self._buffer.values()}
+
+    @property
     def is_powered(self) -> bool:
         return self._powered
 
@@ -163,23 +170,44 @@ class Device:
 
     def connect(self) -> None:
         """Start to hold a connection; returns at once, `wait_connected` waits."""
-        self._halted.clear()
-        self._backing_off = False
-        self._client.start()
+        if self._holding is None:
+            self._holding = self._loop.create_task(self._hold_connection())
 
     async def wait_connected(self) -> None:
         await self._online.wait()
 
-    async def disconnect(self) -> None:
-        """Close the connection and stay offline; events are kept until `connect`.
+    async def disconnect(self, within_s: float = STOP_S) -> None:
+        """Close the connection, answered or not; events are kept until `connect`."""
+        if self._holding is not None:
+            self._holding.cancel()
+            self._holding = None
+        await self._stop_client(within_s)
 
-        Ends within STOP_S, answered or not.
-        """
+    async def _hold_connection(self) -> None:
+        """Connect when it is this locker's turn, and again after each loss, until cancelled."""
+        backoff = Backoff(*self._reconnect_ms)
+        while True:
+            self._attempted.clear()
+            self._lost.clear()
+            async with self._gate.turn():
+                self._client = self._client or self._build_client()
+                self._halted.clear()
+                self._client.start()
+                await self._attempted.wait()
+            since = self._loop.time()
+            await self._lost.wait()
+            pause_s = backoff.next(held_s=self._loop.time() - since)
+            await self._stop_client(STOP_S)
+            self._hurry.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), pause_s)
+
+    async def _stop_client(self, within_s: float) -> None:
         if self._halted.is_set():
             return
         self._client.stop()
         try:
-            await asyncio.wait_for(self._halted.wait(), STOP_S)
+            await asyncio.wait_for(self._halted.wait(), within_s)
         except TimeoutError:
             self._on_disconnected("no answer to stop")
 
@@ -195,11 +223,9 @@ class Device:
             await self.disconnect()  # a stop that is still under way
             self.connect()
 
-    async def reconnect_now(self) -> None:
-        """Do not wait for the backoff; an attempt that is under way is left alone."""
-        if self._backing_off and not self._offline_holds:
-            await self.disconnect()
-            self.connect()
+    def reconnect_now(self) -> None:
+        """Do not wait for the backoff, if it is what this locker is waiting for."""
+        self._hurry.set()
 
     async def power_off(self, *, buffer_lost: bool) -> None:
         """Go dark; what happens at a door from now on makes no event."""
@@ -318,7 +344,7 @@ class Device:
             self._retry(entry)
             return
         code = done.result().puback.reason_code
-        if code is not None and code < FIRST_FAILURE_CODE:
+        if is_success(code):
             del self._buffer[version]
             self._settle(entry, Outcome.ACKNOWLEDGED, latency_ms)
         elif code in RETRYABLE:
@@ -335,8 +361,8 @@ class Device:
 
     def _on_connected(self) -> None:
         self._connected = True
-        self._backing_off = False
         self._online.set()
+        self._attempted.set()
         self._listener.connected(self)
         self._publish_buffered()
         for emission in self.controller.report(self.clock_ms()):
@@ -345,13 +371,15 @@ class Device:
     def _on_disconnected(self, reason: str) -> None:
         """May be told twice, by the disconnect and by the stop that caused it."""
         self._online.clear()
-        self._backing_off = True
+        self._attempted.set()
+        self._lost.set()
         if self._connected:
             self._connected = False
             self._listener.disconnected(self, reason)
 
     def _on_connect_failed(self, reason: str) -> None:
-        self._backing_off = True
+        self._attempted.set()
+        self._lost.set()
         self._listener.connect_failed(self, reason)
 
     def _on_halted(self) -> None:

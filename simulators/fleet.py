@@ -4,15 +4,15 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from pipeline.contract import Thing
-from simulators.connection import RECONNECT_MS, MqttRuntime
+from simulators.connection import CONNECTS_PER_S, RECONNECT_MS, ConnectGate, MqttRuntime
 from simulators.controller import Controller, Emission
 from simulators.courier import JAMMED, Action, Place, Step
-from simulators.device import Device
+from simulators.device import STOP_S, Device
 from simulators.errors import FleetError
 from simulators.faults import Fault
 from simulators.ground_truth import Outcome, TruthWriter
@@ -25,7 +25,9 @@ from simulators.target import Target
 
 __all__ = ["Counters", "Fleet", "FleetPlan"]
 
-CONNECTS_PER_S = 100.0
+CONNECT_POLL_S = 0.05
+STALLED_S = 60.0
+"""Nobody else connected for so long: whoever is still missing will not connect at all."""
 FLUSH_S = 1.0
 
 
@@ -43,6 +45,8 @@ class Counters:
     on_the_wire: Counter[Fault] = field(default_factory=Counter)
     last_failure: str | None = None
     ack_ms: Samples = field(default_factory=Samples)
+    lag_ms: Samples = field(default_factory=Samples)
+    """How late the fleet itself was with what the script had due."""
 
     @property
     def outstanding(self) -> int:
@@ -81,11 +85,11 @@ class Fleet:
         """Highest version acknowledged at each door: what a dashboard must come to show."""
         self._truth = truth
         self._now_ms = now_ms
-        self._connects_per_s = connects_per_s
         self._script = plan.script() if script is None else script
         self._all_settled = asyncio.Event()
         self._flushing: asyncio.Task[None] | None = None
         runtime = MqttRuntime()
+        gate = ConnectGate(per_s=connects_per_s)
         self.devices = {
             each.thing: Device(
                 self._boot(each),
@@ -94,6 +98,7 @@ class Fleet:
                 rule=target.door_rule,
                 runtime=runtime,
                 listener=self,
+                gate=gate,
                 now_ms=now_ms,
                 reconnect_ms=reconnect_ms,
             )
@@ -136,26 +141,38 @@ class Fleet:
         """Events that wait in the lockers, unacknowledged."""
         return sum(device.buffered for device in self.devices.values())
 
-    async def connect(self, timeout_s: float = 60.0) -> None:
-        """Connect all lockers, evenly spread.
+    @property
+    def undecided(self) -> set[Place]:
+        """Doors with an event that may or may not have arrived."""
+        return {
+            (device.thing, door)
+            for device in self.devices.values()
+            for door in device.waiting_doors
+        }
+
+    async def connect(self, stalled_s: float = STALLED_S) -> None:
+        """Connect all lockers, in turn.
 
         Raises
         ------
         FleetError
-            Not all were connected in time; says how many were and the last reason of a failure.
+            Some are not connected, and nobody else was for `stalled_s`; says how many are and the
+            last reason of a failure.
         """
         self._flushing = asyncio.create_task(self._flush_now_and_then())
-        try:
-            async with asyncio.timeout(timeout_s + len(self.devices) / self._connects_per_s):
-                await self._start_evenly(list(self.devices.values()))
-                for device in self.devices.values():
-                    await device.wait_connected()
-        except TimeoutError:
-            why = self.counters.last_failure or "no answer"
-            raise FleetError(
-                f"{self.counters.connected} of {len(self.devices)} lockers connected in "
-                f"{timeout_s:.0f} s; last failure: {why}"
-            ) from None
+        for device in self.devices.values():
+            device.connect()
+        most, since = 0, time.monotonic()
+        while (connected := self.counters.connected) < len(self.devices):
+            if connected > most:
+                most, since = connected, time.monotonic()
+            elif time.monotonic() - since > stalled_s:
+                why = self.counters.last_failure or "no answer"
+                raise FleetError(
+                    f"{connected} of {len(self.devices)} lockers connected, no other within "
+                    f"{stalled_s:.0f} s; last failure: {why}"
+                )
+            await asyncio.sleep(CONNECT_POLL_S)
 
     async def run(self) -> None:
         """Play the script; ends with its duration."""
@@ -164,7 +181,9 @@ class Fleet:
         self._run_since = time.monotonic()
         for happening in self._script:
             # Open loop: what is late is done at once, and what follows is not pushed back.
-            await asyncio.sleep(max(0.0, started + happening.due_s / speed - loop.time()))
+            due = started + happening.due_s / speed
+            await asyncio.sleep(max(0.0, due - loop.time()))
+            self.counters.lag_ms.add(1000 * (loop.time() - due))
             if isinstance(happening, Move):
                 self._act(happening)
             else:
@@ -185,10 +204,10 @@ class Fleet:
                 await self._all_settled.wait()
         return self.counters.outstanding
 
-    async def stop(self) -> None:
-        """Disconnect all (within 2 s) and close the truth with its end record."""
+    async def stop(self, within_s: float = STOP_S) -> None:
+        """Disconnect all, answered or not, and close the truth with its end record."""
         self._injector.cancel()
-        await asyncio.gather(*(device.disconnect() for device in self.devices.values()))
+        await asyncio.gather(*(device.disconnect(within_s) for device in self.devices.values()))
         if self._flushing is not None:
             self._flushing.cancel()
         self._truth.end(self._now_ms())
@@ -209,13 +228,6 @@ class Fleet:
         )
         keep_boot(credentials, controller.boot)
         return controller
-
-    async def _start_evenly(self, devices: Sequence[Device]) -> None:
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        for n, device in enumerate(devices):
-            await asyncio.sleep(max(0.0, started + n / self._connects_per_s - loop.time()))
-            device.connect()
 
     async def _flush_now_and_then(self) -> None:
         while True:

@@ -15,10 +15,11 @@ from awscrt.exceptions import AwsCrtError  # type: ignore[import-untyped]
 from pipeline.contract import COUNTER_LIMIT, Kind, Thing, device_topic
 from simulators.connection import MqttRuntime, mqtt_client
 from simulators.controller import DoorState, Emission
-from simulators.device import FIRST_FAILURE_CODE, Device
+from simulators.device import Device
 from simulators.faults import Fault, Injection
 from simulators.ground_truth import TruthWriter
 from simulators.poison import malform
+from simulators.puback import is_success
 from simulators.target import IotEndpoint
 
 CONNECT_PAUSE_S = 1.0
@@ -94,7 +95,7 @@ class Injector:
             raise self._failure
         for device in self._devices.values():
             device.release_all()
-        await asyncio.gather(*(device.reconnect_now() for device in self._devices.values()))
+            device.reconnect_now()
 
     async def _run(self, device: Device, injection: Injection) -> None:
         match injection.fault:
@@ -251,4 +252,4 @@ class Injector:
             code = await device.publish_raw(topic, payload)
         except AwsCrtError:
             return None
-        return bool(code is not None and code < FIRST_FAILURE_CODE)
+        return is_success(code)

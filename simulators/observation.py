@@ -5,7 +5,7 @@ version, so a push that comes late or twice, or a snapshot older than a push, ch
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -87,6 +87,8 @@ class Picture:
     lockers: dict[Thing, SeenLocker] = field(default_factory=dict)
     heard_at: dict[Thing, int] = field(default_factory=dict)
     """When the latest event of any of a locker's doors was received, epoch milliseconds."""
+    unwatched: set[Place] = field(default_factory=set)
+    """Doors whose last event was still on its way when the viewer was told to leave."""
 
     def put(self, tile: SeenTile) -> bool:
         known = self.tiles.get(tile.place)
@@ -156,6 +158,11 @@ class ObservationWriter:
     def connection(self, at_ms: int, *, up: bool, reason: str | None = None) -> None:
         self._write({"record": "connection", "at_ms": at_ms, "up": up, "reason": reason})
 
+    def left(self, doors: Iterable[Place]) -> None:
+        """Write down at whose doors the viewer can't have seen the end: it was told to leave."""
+        named = [[str(thing), door] for thing, door in sorted(doors)]
+        self._write({"record": "left", "doors": named})
+
     def flush(self) -> None:
         self._file.flush()
 
@@ -192,7 +199,12 @@ class _ConnectionLine(BaseModel):
     up: bool
 
 
-_Line = _Header | TileArrival | _LockerLine | _ConnectionLine
+class _LeftLine(BaseModel):
+    record: Literal["left"]
+    doors: list[tuple[str, str]]
+
+
+_Line = _Header | TileArrival | _LockerLine | _ConnectionLine | _LeftLine
 _LINE: TypeAdapter[_Line] = TypeAdapter(Annotated[_Line, Field(discriminator="record")])
 
 
@@ -204,6 +216,8 @@ def read_observation(path: Path) -> Picture:
             picture.put(record.tile)
         elif isinstance(record, _LockerLine):
             picture.put_locker(record.locker)
+        elif isinstance(record, _LeftLine):
+            picture.unwatched.update((Thing.parse(thing), door) for thing, door in record.doors)
     return picture
 
 

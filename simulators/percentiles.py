@@ -42,9 +42,7 @@ def summarize(values_ms: Iterable[float]) -> Summary:
     def rank(q: float) -> float:
         return ranked[max(0, math.ceil(q * len(ranked)) - 1)]
 
-    return Summary(
-        len(ranked), rank(0.50), rank(0.95), rank(0.99), rank(0.999), ranked[-1]
-    )
+    return Summary(len(ranked), rank(0.50), rank(0.95), rank(0.99), rank(0.999), ranked[-1])
 
 
 class Samples:

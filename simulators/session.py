@@ -5,6 +5,9 @@ The command line, end-to-end tests and benchmarks all run a fleet through this.
 
 import asyncio
 import fcntl
+import math
+import resource
+import sys
 import time
 from collections.abc import Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from simulators.connection import CONNECTS_PER_S, allow_connections
+from simulators.device import STOP_S
 from simulators.errors import FleetError
-from simulators.fleet import CONNECTS_PER_S, Fleet, FleetPlan
+from simulators.fleet import Fleet, FleetPlan
 from simulators.ground_truth import Run, TruthWriter
 from simulators.observation import ObservationWriter, ViewerRun
 from simulators.provisioning import Credentials, Provisioner
@@ -22,10 +27,15 @@ from simulators.target import Target
 from simulators.viewer import Viewer
 
 DRAIN_S = 10.0
-STOPPING_S = 1.0
-"""What is not acknowledged so long after Ctrl-C stays unacknowledged, and the verdict says so."""
+STOPPING_S = 0.5
+"""After Ctrl-C, for the last acknowledgements, for the last tiles and for the broker's goodbye, one
+after the other. What is not there by then is reported as such."""
 SETTLE_S = 20.0
 FIRST_PICTURE_S = 60.0
+PROGRESS_S = 0.5
+MIB = 2**20
+RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+"""Bytes in getrusage's unit of memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +86,8 @@ class Session:
         self.files = files
         self.fleet: Fleet | None = None
         self.viewer: Viewer | None = None
+        self.doors_behind = 0
+        """At the end: doors of which the viewer did not show the last event acknowledged."""
         self._things_per_s = things_per_s
         self._connects_per_s = connects_per_s
         self._script = script
@@ -90,6 +102,7 @@ class Session:
         SimulatorError
             Whatever part of the fleet cannot be had. The files are closed in order all the same.
         """
+        allow_connections(self.plan.lockers)
         with ExitStack() as files:
             files.enter_context(only_fleet_on(self.files.keys))
             credentials = await self._provision(stop)
@@ -124,7 +137,11 @@ class Session:
             finally:
                 self.phase = "disconnecting"
                 # After the viewer: that lockers go offline now is none of its business.
-                await fleet.stop()
+                await fleet.stop(STOPPING_S if stop.is_set() else STOP_S)
+            behind = await viewer.wait_for(fleet.expected, 0.0)
+            self.doors_behind = len(behind)
+            if stop.is_set():
+                seen.left(fleet.undecided.union(behind))
 
     def summary(self) -> dict[str, Any]:
         """Figures of the run, for machines. Latencies in milliseconds."""
@@ -143,9 +160,11 @@ class Session:
             "reconnects": counters.reconnects,
             "faults": {fault.value: count for fault, count in sorted(fleet.faults.items())},
             "flips": viewer.counters.tiles,
+            "doors_behind": self.doors_behind,
             "viewer_reconnects": viewer.counters.reconnects,
             "ack_ms": counters.ack_ms.summary().as_json(),
             "door_to_tile_ms": viewer.counters.door_to_tile_ms.summary().as_json(),
+            "peak_memory_mib": round(peak_memory_mib(), 1),
             "truth": str(self.files.truth),
             "seen": str(self.files.seen),
         }
@@ -168,6 +187,18 @@ class Session:
             f"door to tile {viewer.counters.door_to_tile_ms.summary()}"
         )
 
+    def verdict_line(self) -> str:
+        """What can be told without asking the table, which is for `latchline verify`."""
+        if self.fleet is None or self.viewer is None:
+            return "nothing was sent, so there is nothing to judge"
+        doors = len(self.fleet.expected)
+        if self.doors_behind:
+            return (
+                f"behind: {self.doors_behind} of {doors} doors do not show their last acknowledged "
+                "event yet; latchline verify waits for it"
+            )
+        return f"up to date: all {doors} doors show their last acknowledged event"
+
     @property
     def _parameters(self) -> dict[str, object]:
         return {**self.plan.as_parameters(), "table": self.target.table}
@@ -189,15 +220,36 @@ class Session:
 
     async def _drive(self, fleet: Fleet, viewer: Viewer, stop: asyncio.Event) -> None:
         self.phase = f"connecting {self.plan.lockers} lockers"
-        await fleet.connect()
+        await _unless(stop, fleet.connect())
         # The first picture before the traffic: it also has warmed whatever starts cold.
-        await fleet.drain(DRAIN_S)
-        await _unless(stop, viewer.wait_for(fleet.expected, FIRST_PICTURE_S))
+        await _unless(stop, self._settle(fleet, viewer, "the first picture", FIRST_PICTURE_S))
         self.phase = f"running at {self.plan.rate * self.plan.speed:g} events/s"
         await _unless(stop, fleet.run())
-        self.phase = "waiting for the last tiles"
-        await fleet.drain(STOPPING_S if stop.is_set() else DRAIN_S)
-        await viewer.wait_for(fleet.expected, SETTLE_S)
+        await _unless(stop, self._settle(fleet, viewer, "the last tiles", SETTLE_S))
+        if stop.is_set():
+            self.phase = "stopping"
+            await fleet.drain(STOPPING_S)
+            await viewer.wait_for(fleet.expected, STOPPING_S)
+
+    async def _settle(self, fleet: Fleet, viewer: Viewer, what: str, patience_s: float) -> None:
+        """Wait for all acknowledgements, then for the viewer to show what was acknowledged.
+
+        Gives up when it has come no nearer to that for `patience_s`.
+        """
+        self.phase = f"waiting for {what}"
+        await fleet.drain(DRAIN_S)
+        fewest, since = math.inf, time.monotonic()
+        while behind := len(await viewer.wait_for(fleet.expected, PROGRESS_S)):
+            self.phase = f"waiting for {what}, {behind} doors to go"
+            if behind < fewest:
+                fewest, since = behind, time.monotonic()
+            elif time.monotonic() - since > patience_s:
+                return
+
+
+def peak_memory_mib() -> float:
+    """Return the most that this process had resident, so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT / MIB
 
 
 def writable(path: Path) -> IO[str]:
@@ -234,6 +286,9 @@ def only_fleet_on(keys: Path) -> Iterator[None]:
 
 async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, object]) -> None:
     """Do the work, or give it up as soon as `stop` is set."""
+    if stop.is_set():
+        work.close()
+        return
     task = asyncio.create_task(work)
     stopping = asyncio.create_task(stop.wait())
     try:

@@ -13,7 +13,7 @@ Only boots of the run are looked at, so what earlier runs left in the same table
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -142,8 +142,12 @@ def judge(
     history: Iterable[Stored],
     seen: Iterable[Stored] | None,
     parked: Iterable[Parked] | None = None,
+    unwatched: Collection[Place] = (),
 ) -> Verdict:
-    """Compare; a view that is None was not looked at and is left out of the verdict."""
+    """Compare; a view that is None was not looked at and is left out of the verdict.
+
+    At the doors that are `unwatched` nothing is asked of the subscription.
+    """
     rows = list(history)
     scope = _Scope(truth)
     differences = [*_judge_history(scope, rows)]
@@ -152,9 +156,10 @@ def judge(
     differences += _judge_tiles(scope, View.TABLE, expected, in_table)
     checked = {View.HISTORY: scope.acknowledged, View.TABLE: len(expected)}
     if seen is not None:
-        shown = {each.place: each for each in seen}
-        differences += _judge_tiles(scope, View.SUBSCRIPTION, expected, shown)
-        checked[View.SUBSCRIPTION] = len(expected)
+        shown = {each.place: each for each in seen if each.place not in unwatched}
+        watched = {place: each for place, each in expected.items() if place not in unwatched}
+        differences += _judge_tiles(scope, View.SUBSCRIPTION, watched, shown)
+        checked[View.SUBSCRIPTION] = len(watched)
     if parked is not None:
         differences += _judge_quarantine(truth, list(parked))
         checked[View.QUARANTINE] = sum(each.acknowledged is True for each in truth.malformed)

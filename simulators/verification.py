@@ -46,6 +46,7 @@ def verify(
                 tiles=read_tiles(table, sorted(truth.buildings)),
                 history=read_history(table, sorted(truth.things)),
                 seen=seen,
+                unwatched=() if picture is None else picture.unwatched,
                 parked=None if quarantine is None else quarantine.look(),
             )
             still = sum(verdict.count(Finding.LOST, view) for view in MAY_COME)

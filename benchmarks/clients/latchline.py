@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.task import CONNECT_DEADLINE_S, HANDSHAKES, Task, answer
 from pipeline.contract import Thing
-from simulators.connection import MqttRuntime
+from simulators.connection import ConnectGate, MqttRuntime, allow_connections
 from simulators.controller import Controller, DoorState, Emission
 from simulators.device import Device
 from simulators.ground_truth import Outcome
@@ -59,8 +59,10 @@ class Listener:
 
 
 async def main(task: Task) -> None:
+    allow_connections(len(task.lockers))
     listener = Listener()
     runtime = MqttRuntime()
+    gate = ConnectGate(per_s=task.per_s, at_a_time=HANDSHAKES)
     endpoint = IotEndpoint.model_validate(
         {"endpoint": task.host, "port": task.port, "ca_file": task.ca}
     )
@@ -83,17 +85,11 @@ async def main(task: Task) -> None:
                     rule=task.rule,
                     runtime=runtime,
                     listener=listener,
+                    gate=gate,
                 )
                 listener.watch(device)
                 devices.append(device)
                 device.connect()
-                due = started + len(devices) / task.per_s
-                await asyncio.sleep(max(0.0, due - time.monotonic()))
-                while (
-                    len(devices) - listener.connections > HANDSHAKES
-                    and time.monotonic() < started + CONNECT_DEADLINE_S
-                ):
-                    await asyncio.sleep(0.01)
             while (
                 listener.connections < len(devices)
                 and time.monotonic() < started + CONNECT_DEADLINE_S

@@ -323,7 +323,7 @@ async def test_a_fleet_writes_down_exactly_what_the_broker_took(
         with path.open("w") as file:
             writer = TruthWriter(file, Run(started_at_ms=0, parameters=plan.as_parameters()))
             fleet = Fleet(broker.target, plan, credentials, writer)
-            await fleet.connect(timeout_s=10)
+            await fleet.connect(stalled_s=10)
             await fleet.run()
             assert await fleet.drain() == 0
             await fleet.stop()
@@ -349,6 +349,6 @@ async def test_a_broker_that_is_not_there_is_one_clear_error(
     plan = FleetPlan(lockers=1, buildings=1)
     writer = TruthWriter(StringIO(), Run(started_at_ms=0, parameters={}))
     fleet = Fleet(target, plan, [keys[THING]], writer)
-    with pytest.raises(FleetError, match=r"0 of 1 lockers connected .*maple-court:l01"):
-        await fleet.connect(timeout_s=1.0)
+    with pytest.raises(FleetError, match=r"0 of 1 lockers connected, .*maple-court:l01"):
+        await fleet.connect(stalled_s=1.0)
     await fleet.stop()

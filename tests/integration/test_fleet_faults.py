@@ -76,7 +76,7 @@ def fleet_of(broker: Broker, keys: list[Credentials], tmp_path: Path) -> Any:
                 script=Script(initial, happenings),
                 reconnect_ms=(50, 200),
             )
-            await fleet.connect(timeout_s=10)
+            await fleet.connect(stalled_s=10)
             assert await fleet.drain() == 0
             broker.messages()
             try:

@@ -1,10 +1,11 @@
 """The plan of a fleet, its figures, and what the terminal shows of it."""
 
 import math
+import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -41,6 +42,7 @@ SURGE = Curve([(0, 1), (30, 1), (30, 8), (60, 8)])
 
 
 @pytest.mark.property
+@settings(deadline=None)
 @given(lockers=st.integers(1, 3_000), buildings=st.integers(1, 60), doors=st.integers(1, 99))
 def test_a_plan_names_each_locker_once_and_as_the_contract_allows(
     lockers: int, buildings: int, doors: int
@@ -128,10 +130,26 @@ def test_the_view_shows_every_door_before_and_without_a_connection(tmp_path: Pat
     console.print(view)
     text = console.export_text()
     console.file.close()
-    assert text.count("?") == 18
+    assert text.count("?") == 18 + 1, "each door, and the legend"
     for word in ("maple-court", "birch-house", "vacant", "parcel", "forced", "quarantine 2"):
         assert word in text
     assert view.line() == "starting"
+
+
+@pytest.mark.unit
+def test_thousands_of_doors_are_counted_instead_of_drawn(tmp_path: Path) -> None:
+    """All of 5,000 lockers fits on a screen of 40 lines, legend and dead letters included."""
+    plan = FleetPlan(lockers=5_000, buildings=50, doors=4)
+    files = Files.beside(tmp_path / "truth.jsonl", tmp_path / "keys")
+    view = LiveView(Session(Target.from_info(INFO), plan, files))
+    console = Console(width=100, record=True, file=(tmp_path / "screen").open("w"))
+    console.print(view)
+    text = console.export_text()
+    console.file.close()
+    assert len(text.splitlines()) <= 40
+    assert re.search(r"maple-court .*\?\s+400", text)
+    assert re.search(r"30 more .*\? 12000", text)
+    assert "dead letters" in text
 
 
 def judged(checked: dict[View, int], *findings: Finding) -> Verdict:

@@ -107,6 +107,17 @@ def test_a_recorded_subscription_comes_back_as_its_last_picture(tmp_path: Path) 
 
 
 @pytest.mark.unit
+def test_doors_that_a_viewer_left_too_early_are_remembered(tmp_path: Path) -> None:
+    """What was still on its way when a run was ended is read back as not watched."""
+    file = StringIO()
+    writer = ObservationWriter(file, ViewerRun(1, ("maple-court",)))
+    writer.left([(THING, "d02"), PLACE])
+    path = tmp_path / "seen.jsonl"
+    path.write_text(file.getvalue())
+    assert read_observation(path).unwatched == {PLACE, (THING, "d02")}
+
+
+@pytest.mark.unit
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [

@@ -29,7 +29,17 @@ def test_a_picture_is_a_document_with_hours_below() -> None:
     scenario = dict(shipped())["bad-night"]
     root = ET.fromstring(curve_svg(scenario.title, scenario.plan()))
     texts = [each.text for each in root.iter() if each.tag.endswith("text")]
-    assert texts[2:] == ["22:00", "23:20", "00:40", "02:00", "03:20", "04:40", "06:00"]
+    assert texts[3:] == [
+        "22:00",
+        "23:00",
+        "00:00",
+        "01:00",
+        "02:00",
+        "03:00",
+        "04:00",
+        "05:00",
+        "06:00",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ def verdict_of(
     tiles: list[Stored] | None = None,
     seen: list[Stored] | None = None,
     watched: bool = True,
+    unwatched: set[tuple[Thing, str]] | None = None,
 ) -> Verdict:
     """Judge; a view that is not given is what a faultless pipeline would have."""
     certain = [event for event in events if event.outcome is Outcome.ACKNOWLEDGED]
@@ -64,6 +65,7 @@ def verdict_of(
         history=[kept(event) for event in certain] if history is None else history,
         tiles=right if tiles is None else tiles,
         seen=(right if seen is None else seen) if watched else None,
+        unwatched=unwatched or (),
     )
 
 
@@ -181,6 +183,21 @@ def test_without_a_viewer_only_the_table_is_judged() -> None:
     verdict = verdict_of([sent(1)], watched=False)
     assert verdict.ok
     assert View.SUBSCRIPTION not in verdict.checked
+
+
+@pytest.mark.unit
+def test_a_door_left_too_early_is_judged_by_the_table_alone() -> None:
+    """A subscriber that was told to leave can't have seen the last event; the table must have."""
+    events = [sent(1), sent(2, "d02")]
+    place = (THING, "d02")
+    early = verdict_of(events, seen=[kept(events[0])], unwatched={place})
+    assert early.ok
+    assert early.checked[View.SUBSCRIPTION] == 1
+    lost = verdict_of(events, tiles=[kept(events[0])], seen=[], unwatched={place})
+    assert {(each.view, each.thing, each.door) for each in lost.differences} == {
+        (View.TABLE, THING, "d02"),
+        (View.SUBSCRIPTION, THING, "d01"),
+    }
 
 
 @pytest.mark.unit
