@@ -89,6 +89,11 @@ def version_of(boot: int, seq: int) -> int:
     return boot * COUNTER_LIMIT + seq
 
 
+def boot_of(version: int) -> int:
+    """The inverse of `version_of`, as far as the boot goes."""
+    return version // COUNTER_LIMIT
+
+
 def format_version(version: int) -> str:
     """20 digits: sorts as a string like the number, and survives JavaScript's 53-bit numbers."""
     return f"{version:020d}"
@@ -99,6 +104,14 @@ def parse_version(text: str) -> int:
     if len(text) != 20 or not (text.isascii() and text.isdigit()):  # noqa: PLR2004
         raise ValueError(f"{shorten(text)} is not a version of 20 digits")
     return int(text)
+
+
+def normal_time(at: str) -> str:
+    """RFC 3339 in UTC, with milliseconds; raise ValueError or OverflowError if it is no time."""
+    if _RFC3339.fullmatch(at) is None:
+        raise ValueError("not RFC 3339 with an offset")
+    moment = datetime.fromisoformat(at.upper()).astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def event_id(thing: Thing, door: str, boot: int, seq: int) -> str:
@@ -179,6 +192,9 @@ class _Strict(BaseModel):
 
 _Counter = Annotated[int, Field(ge=1, lt=COUNTER_LIMIT)]
 _EpochMs = Annotated[int, Field(ge=0, lt=2**53)]
+_Short = Annotated[str, Field(max_length=128)]
+"""AWS: a client id has 128 bytes, a trace id 36. What is longer no rule wrote, and DynamoDB (400 KB
+an item) or AppSync (240 KB a push) might refuse the event for it, again and again."""
 
 
 class Payload(_Strict):
@@ -196,7 +212,7 @@ class Payload(_Strict):
 class _Envelope(_Strict):
     payload: str
     received_at: _EpochMs
-    trace: str | None = None
+    trace: _Short | None = None
 
 
 class DoorEnvelope(_Envelope):
@@ -206,7 +222,7 @@ class DoorEnvelope(_Envelope):
     thing: str
     door: str
     kind: str
-    client: str | None = None
+    client: _Short | None = None
 
 
 class PresenceEnvelope(_Envelope):
@@ -333,12 +349,9 @@ def _unknown_schema(schema: int) -> Poison:
 
 def _utc(at: str) -> str:
     try:
-        if _RFC3339.fullmatch(at) is None:
-            raise ValueError("not RFC 3339 with an offset")
-        moment = datetime.fromisoformat(at.upper()).astimezone(UTC)
+        return normal_time(at)
     except (ValueError, OverflowError) as error:
         raise Poison(PoisonReason.VALUE_IMPOSSIBLE, f"at = {shorten(at)}: {error}") from None
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _presence_event(envelope: PresenceEnvelope, payload: bytes) -> PresenceEvent:

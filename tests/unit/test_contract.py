@@ -144,6 +144,9 @@ def test_a_topic_that_does_not_parse(field: str, value: str):
         (json.dumps({**door_envelope(), "type": "window"}), PoisonReason.ENVELOPE_INVALID),
         (json.dumps({**door_envelope(), "received_at": "now"}), PoisonReason.ENVELOPE_INVALID),
         (json.dumps({**door_envelope(), "received_at": -1}), PoisonReason.ENVELOPE_INVALID),
+        # DynamoDB would refuse an item of that size each time.
+        (json.dumps({**door_envelope(), "trace": "x" * 500_000}), PoisonReason.ENVELOPE_INVALID),
+        (json.dumps({**door_envelope(), "client": "x" * 129}), PoisonReason.ENVELOPE_INVALID),
     ],
 )
 def test_a_broken_envelope(body: str, reason: PoisonReason):
