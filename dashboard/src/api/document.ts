@@ -1,0 +1,32 @@
+// The GraphQL documents with the types that `npm run codegen` made of them and the schema.
+import attention from './attention.graphql?raw';
+import building from './building.graphql?raw';
+import lockerHistory from './lockerHistory.graphql?raw';
+import onTiles from './onTiles.graphql?raw';
+import type {
+  AttentionListQuery,
+  AttentionListQueryVariables,
+  BuildingQuery,
+  BuildingQueryVariables,
+  LockerHistoryQuery,
+  LockerHistoryQueryVariables,
+  OnTilesSubscription,
+  OnTilesSubscriptionVariables,
+} from './types';
+
+/** A document's text; the types exist for the compiler alone. */
+export interface Document<Data, Variables> {
+  readonly text: string;
+  readonly types?: (variables: Variables) => Data;
+}
+
+export const ATTENTION: Document<AttentionListQuery, AttentionListQueryVariables> = {
+  text: attention,
+};
+export const BUILDING: Document<BuildingQuery, BuildingQueryVariables> = { text: building };
+export const LOCKER_HISTORY: Document<LockerHistoryQuery, LockerHistoryQueryVariables> = {
+  text: lockerHistory,
+};
+export const ON_TILES: Document<OnTilesSubscription, OnTilesSubscriptionVariables> = {
+  text: onTiles,
+};
