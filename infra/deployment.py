@@ -28,14 +28,18 @@ class Route(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """The context values `stage` and `route`, checked."""
+    """The context values `stage`, `route`, `page-domain` and `page-certificate`, checked."""
 
     stage: str = DEVELOPMENT
     route: Route = Route.BUS
+    page_domain: str | None = None
+    """The dashboard's own domain name instead of CloudFront's."""
+    page_certificate: str | None = None
+    """ARN of the domain's certificate in us-east-1, where CloudFront looks for it."""
 
     @classmethod
     def from_context(cls, node: Node) -> "Deployment":
-        """Raise DeploymentError for a stage or route that cannot be."""
+        """Raise DeploymentError for a deployment that cannot be, naming the value."""
         stage = node.try_get_context("stage") or DEVELOPMENT
         route = node.try_get_context("route") or Route.BUS
         if not (isinstance(stage, str) and _STAGE.fullmatch(stage)):
@@ -43,8 +47,13 @@ class Deployment:
                 f"context stage={stage!r}: wanted a letter and up to 11 letters or digits, "
                 "all lower case"
             )
+        domain = node.try_get_context("page-domain") or None
+        certificate = node.try_get_context("page-certificate") or None
+        if (domain is None) is not (certificate is None):
+            given = f"page-domain={domain!r}, page-certificate={certificate!r}"
+            raise DeploymentError(f"context {given}: wanted both or neither")
         try:
-            return cls(stage, Route(route))
+            return cls(stage, Route(route), domain, certificate)
         except ValueError:
             wanted = " or ".join(Route)
             raise DeploymentError(f"context route={route!r}: wanted {wanted}") from None

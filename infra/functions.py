@@ -71,7 +71,8 @@ def pipeline_function(
         role=role.without_policy_updates(),
         log_group=log_group,
         environment={
-            "POWERTOOLS_SERVICE_NAME": part,
+            # The dimension of its metrics: stages of one account must not add up.
+            "POWERTOOLS_SERVICE_NAME": name,
             "POWERTOOLS_LOG_LEVEL": "INFO",
             **environment,
         },

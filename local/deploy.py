@@ -1,8 +1,9 @@
 """Deploys a cloud assembly into MiniStack with CloudFormation calls, as `cdk deploy` does on AWS.
 
-The templates go in as they were synthesized. Two things differ, both because of the machine and
-neither in a template that has no such resource:
+The templates go in as they were synthesized. Three things differ, both because of the machine and
+none in a template that has no such resource:
 
+- stacks in `LEFT_OUT` are not deployed, and no other stack may need them;
 - resource types in `CUTS` are left out, each for a gap of the emulator that an adapter fills;
 - layers are uploaded empty: functions run in this interpreter, which has the same libraries from
   its own lock, while the layers hold wheels for ARM64 and another Python.
@@ -28,6 +29,12 @@ CUTS: Mapping[str, str] = {
     "AWS::Events::Archive": "CloudFormation refuses the type; `adapters.archive` creates it",
 }
 """Resource types left out of the local copy of a template, and why. Seen in MiniStack 1.5.33."""
+
+LEFT_OUT: Mapping[str, str] = {
+    "edge": "`local.dashboard` serves the page, without a CloudFront",
+    "observability": "nothing here publishes AWS's metrics, and nobody is on call for a laptop",
+}
+"""Layers that stay on AWS, and why."""
 
 BOOTSTRAP_VERSION = ("/cdk-bootstrap/hnb659fds/version", "30")
 """What `cdk bootstrap` leaves for the default synthesizer: an SSM parameter, and a bucket."""
@@ -69,7 +76,9 @@ def deploy(endpoint: Endpoint, folder: Path, on_progress: Callable[[str], None])
     DeploymentError
         Names the stack, the resource and the reason that CloudFormation gave.
     """
-    stacks = read_assembly(folder)
+    stacks = [
+        stack for stack in read_assembly(folder) if stack.name.rpartition("-")[2] not in LEFT_OUT
+    ]
     _bootstrap(endpoint, stacks)
     client = endpoint.client("cloudformation")
     outputs: dict[str, str] = {}

@@ -17,6 +17,10 @@ class SynthesisError(LocalStackError):
     """The CDK app could not be synthesized."""
 
 
+class PageError(LocalStackError):
+    """The dashboard could not be built."""
+
+
 class DeploymentError(LocalStackError):
     """CloudFormation refused a template, or a template needs what the emulator lacks."""
 

@@ -31,6 +31,8 @@ _POLL_S = 0.05
 _WARM_S = 6 * 3600
 """Idle function workers are kept: a cold one takes 0.4 to 2 s of a core."""
 _LOG_TAIL = 12
+FAULTS = "LATCHLINE_FAULTS"
+"""Names the folder of the plan of faults to `local.ministack_main`, if there is to be any."""
 
 log = logging.getLogger(__name__)
 
@@ -133,6 +135,7 @@ class MiniStack:
             "DOCKER_HOST": f"unix://{temporary}/no-docker.sock",
             "LAMBDA_EXECUTOR": "local",
             "LAMBDA_WARM_TTL_SECONDS": str(_WARM_S),
+            **({FAULTS: str(self._state.faults)} if self._state.faults.is_dir() else {}),
         }
 
     async def _wait_until_ready(self) -> None:

@@ -37,3 +37,23 @@ def path_with_node(environ: Mapping[str, str]) -> str:
     """PATH with Node's folder first: CDK warns about the old ones that systems carry."""
     path = environ.get("PATH", "")
     return os.pathsep.join(part for part in (str(node_bin(path)), path) if part)
+
+
+def npm() -> list[str]:
+    """The command of the npm that came with that Node.
+
+    The wheel's `bin/npm` is a copy of a link and cannot find its own files, hence the way round.
+
+    Raises
+    ------
+    LocalStackError
+        There is no Node, or no npm beside it or on PATH.
+    """
+    folder = node_bin()
+    script = folder.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    if script.exists():
+        return [str(folder / "node"), str(script)]
+    on_path = shutil.which("npm")
+    if on_path is None:
+        raise LocalStackError(f"no npm beside the Node in {folder}, and none on PATH")
+    return [on_path]

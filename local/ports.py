@@ -20,6 +20,8 @@ class Ports:
     """MQTT over mutual TLS."""
     realtime: int | None = None
     """GraphQL over HTTP and WebSocket."""
+    dashboard: int | None = None
+    """The page, over HTTP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class ChosenPorts:
     gateway: int
     mqtt: int
     realtime: int
+    dashboard: int
 
 
 def choose(wanted: Ports) -> ChosenPorts:
@@ -37,6 +40,7 @@ def choose(wanted: Ports) -> ChosenPorts:
         "--port": ("the AWS endpoint", wanted.gateway),
         "--mqtt-port": ("MQTT", wanted.mqtt),
         "--graphql-port": ("GraphQL", wanted.realtime),
+        "--dashboard-port": ("the dashboard", wanted.dashboard),
     }
     seen: dict[int, str] = {}
     for option, (use, port) in asked.items():
@@ -51,8 +55,8 @@ def choose(wanted: Ports) -> ChosenPorts:
                 f"stop what listens there, or leave {option} out for a free one"
             )
     free = iter(_free_ports(len(asked), avoid=frozenset(seen)))
-    gateway, mqtt, realtime = (next(free) if port is None else port for _, port in asked.values())
-    return ChosenPorts(gateway, mqtt, realtime)
+    chosen = (next(free) if port is None else port for _, port in asked.values())
+    return ChosenPorts(*chosen)
 
 
 def is_free(port: int) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -14,6 +15,7 @@ from local.adapters.archive import create_archives
 from local.adapters.batch_actions import allow_batch_calls
 from local.adapters.pipe import PipeAdapter, read_pipes
 from local.adapters.plain_http import allow_plain_http
+from local.adapters.stream_batches import MappingConfig
 from local.adapters.stream_mapping import (
     MAX_LANES,
     StreamMappingAdapter,
@@ -21,11 +23,14 @@ from local.adapters.stream_mapping import (
     read_mapping,
 )
 from local.adapters.stream_wire import EmulatorFunction, EmulatorStream, QueueDestination
+from local.dashboard import DashboardServer, PageConfig
 from local.deploy import Deployed, deploy
 from local.endpoint import Endpoint
 from local.errors import AdapterError, DeploymentError, LocalStackError, PortTakenError
+from local.faults.follower import FaultFollower
 from local.info import GraphqlInfo, IotInfo, StackInfo
 from local.ministack import MiniStack
+from local.people import Person, create_demo_people
 from local.ports import HOST, ChosenPorts
 from local.readiness import wait_until_ready
 from local.realtime.gateway import Gateway, UserPool
@@ -59,6 +64,7 @@ class RunningStack:
         self._emulator = MiniStack(state, ports)
         self._endpoint: Endpoint = self._emulator.endpoint
         self._gateway: Gateway | None = None
+        self._dashboard: DashboardServer | None = None
         self._session: aiohttp.ClientSession | None = None
         self._pipes: list[PipeAdapter] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -89,7 +95,9 @@ class RunningStack:
         await self._start_gateway(deployed.outputs)
         await asyncio.to_thread(self._fit_to_laptop, deployed.outputs)
         await self._start_adapters(deployed)
-        info = self._info(deployed.outputs)
+        people = await asyncio.to_thread(self._make_people, deployed.outputs)
+        info = self._info(deployed.outputs, people)
+        await self._start_dashboard(info)
         self._on_progress("sending an event through")
         took = await wait_until_ready(self._endpoint, info, deployed.outputs["DoorRuleName"])
         log.info("the first event took %.0f ms", took)
@@ -114,6 +122,8 @@ class RunningStack:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._dashboard is not None:
+            await self._dashboard.stop()
         if self._gateway is not None:
             await self._gateway.stop()
         if self._session is not None:
@@ -144,6 +154,20 @@ class RunningStack:
             ) from error
         self._gateway = gateway
 
+    def _make_people(self, outputs: Mapping[str, str]) -> list[Person]:
+        client = self._endpoint.client("cognito-idp")
+        return create_demo_people(client, outputs["UserPoolId"])
+
+    async def _start_dashboard(self, info: StackInfo) -> None:
+        server = DashboardServer(PageConfig.of(info), port=self._ports.dashboard)
+        try:
+            await server.start()
+        except OSError as error:
+            raise PortTakenError(
+                f"the dashboard cannot listen on port {self._ports.dashboard}: {error}"
+            ) from error
+        self._dashboard = server
+
     def _fit_to_laptop(self, outputs: Mapping[str, str]) -> None:
         """Settings of the deployed functions that differ from AWS, by API (blocking)."""
         client = self._endpoint.client("lambda")
@@ -172,21 +196,32 @@ class RunningStack:
         config = await asyncio.to_thread(read_mapping, self._endpoint, mapping_id)
         await asyncio.to_thread(disable_mapping, self._endpoint, mapping_id)
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
-        mapping = StreamMappingAdapter(
-            config,
-            stream=EmulatorStream(
-                self._endpoint, self._session, config.stream_arn, config.starting_position
-            ),
-            invoke=EmulatorFunction(self._endpoint, self._session, config.function_arn),
-            discard=QueueDestination(self._endpoint, config.destination or ""),
-        )
-        self._tasks.append(asyncio.create_task(mapping.run(), name=mapping.name))
+        mapping = partial(self._mapping, config, self._session)
+        if self._state.faults.is_dir() and self._gateway is not None:
+            follower = FaultFollower(self._state.faults, self._gateway, lambda: mapping().run())
+            self._tasks.append(asyncio.create_task(follower.run(), name="faults"))
+            run = follower.run_mapping()
+        else:
+            run = mapping().run()
+        self._tasks.append(asyncio.create_task(run, name=mapping().name))
         for pipe in await asyncio.to_thread(read_pipes, self._endpoint, deployed.templates):
             adapter = PipeAdapter(self._endpoint, pipe)
             await adapter.start()
             self._tasks.append(asyncio.create_task(adapter.run(), name=adapter.name))
 
-    def _info(self, outputs: Mapping[str, str]) -> StackInfo:
+    def _mapping(
+        self, config: MappingConfig, session: aiohttp.ClientSession
+    ) -> StreamMappingAdapter:
+        return StreamMappingAdapter(
+            config,
+            stream=EmulatorStream(
+                self._endpoint, session, config.stream_arn, config.starting_position
+            ),
+            invoke=EmulatorFunction(self._endpoint, session, config.function_arn),
+            discard=QueueDestination(self._endpoint, config.destination or ""),
+        )
+
+    def _info(self, outputs: Mapping[str, str], people: Sequence[Person]) -> StackInfo:
         host = f"{HOST}:{self._ports.realtime}"
         return StackInfo.from_outputs(
             outputs,
@@ -200,6 +235,8 @@ class RunningStack:
             graphql=GraphqlInfo(
                 http=f"http://{host}/graphql", realtime=f"ws://{host}/graphql/realtime"
             ),
+            dashboard=f"http://{HOST}:{self._ports.dashboard}/",
+            people=people,
         )
 
 

@@ -67,6 +67,7 @@ def start(
     detach: bool,
     ports: Ports | None = None,
     route: str = "bus",
+    faults: bool = False,
     on_progress: Callable[[str], None],
 ) -> Stack:
     """Start a stack and return when an event has made the whole trip through it.
@@ -81,6 +82,8 @@ def start(
         Ports that are asked for; free ones otherwise.
     route
         `bus` or `direct`.
+    faults
+        Whether faults may be injected (`local.faults`).
     on_progress
         Gets a line for people now and then.
 
@@ -100,6 +103,8 @@ def start(
             state.remove()
         chosen = choose(ports or Ports())
         state.create()
+        if faults:
+            state.faults.mkdir(mode=0o700)
         process = _spawn(state, chosen, route, detach=detach)
         try:
             _wait_until_ready(process, state, on_progress)
@@ -175,6 +180,7 @@ def _spawn(
             *(sys.executable, "-m", "local.supervisor", "--state", str(state.path.resolve())),
             *("--route", route, "--gateway", str(ports.gateway)),
             *("--mqtt", str(ports.mqtt), "--realtime", str(ports.realtime)),
+            *("--dashboard", str(ports.dashboard)),
             *([] if detach else ["--attached"]),
         ],
         # Its own session: Ctrl-C is for this process, which then ends the stack in order.

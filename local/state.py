@@ -9,6 +9,7 @@
         iot-ca.pem                CA of the MQTT endpoint
         log/                      supervisor.log, ministack.log
         emulator/                 all that MiniStack writes
+        faults/                   plan and report of injected faults; only with `up --faults`
     <root>/.latchline/.<name>.starting   held by who starts the stack, until it is ready
     <root> is $LATCHLINE_HOME, or the working directory.
 
@@ -75,6 +76,11 @@ class StateDir:
     @property
     def emulator(self) -> Path:
         return self.path / "emulator"
+
+    @property
+    def faults(self) -> Path:
+        """Exists if faults may be injected (`local.faults`)."""
+        return self.path / "faults"
 
     @property
     def starting_lock(self) -> Path:

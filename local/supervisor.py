@@ -1,7 +1,8 @@
 """The one process of a running stack: MiniStack's parent, and home of the gateway and adapters.
 
-`python -m local.supervisor --state DIR --route bus --gateway 1 --mqtt 2 --realtime 3 [--attached]`
-reports to whoever started it with lines of JSON on standard output, until it is ready:
+`python -m local.supervisor --state DIR --route bus --gateway 1 --mqtt 2 --realtime 3
+--dashboard 4 [--attached]` reports to whoever started it with lines of JSON on standard output,
+until it is ready:
 
     {"progress": "…"}   {"ready": true}   {"error": "…"}
 
@@ -73,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     reporter = Reporter()
     _log_to(state.log / "supervisor.log")
     _forget_aws()
-    ports = ChosenPorts(options.gateway, options.mqtt, options.realtime)
+    ports = ChosenPorts(options.gateway, options.mqtt, options.realtime, options.dashboard)
     try:
         was_ready = asyncio.run(
             supervise(state, ports, options.route, reporter, attached=options.attached)
@@ -186,7 +187,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m local.supervisor")
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--route", default="bus")
-    for port in ("--gateway", "--mqtt", "--realtime"):
+    for port in ("--gateway", "--mqtt", "--realtime", "--dashboard"):
         parser.add_argument(port, type=int, required=True)
     parser.add_argument("--attached", action="store_true")
     return parser.parse_args(arguments)

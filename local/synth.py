@@ -9,9 +9,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from local.digest import add_files, source_files
 from local.endpoint import HERMETIC
 from local.errors import SynthesisError
 from local.node import path_with_node
@@ -94,24 +94,11 @@ def _digest_of_sources(context: dict[str, str], project: Path) -> str:
     digest = hashlib.sha256(json.dumps(context, sort_keys=True).encode())
     digest.update(importlib.metadata.version("aws-cdk-lib").encode())
     for name in SOURCES:
-        _add_files(digest, project, _source_files(project / name))
+        add_files(digest, project, source_files(project / name))
     return digest.hexdigest()
 
 
 def _digest_of_assembly(out: Path) -> str:
     digest = hashlib.sha256()
-    _add_files(digest, out, sorted(out.glob("*.json")))
+    add_files(digest, out, sorted(out.glob("*.json")))
     return digest.hexdigest()
-
-
-def _source_files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
-            yield path
-
-
-def _add_files(digest: hashlib._Hash, root: Path, paths: Iterable[Path]) -> None:
-    for path in paths:
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(root)} {len(content)}\n".encode())
-        digest.update(content)

@@ -3,11 +3,14 @@
 import typer
 
 from scripts.audit import audit
+from scripts.cost import cost
 from scripts.dashboard import app as dashboard_app
 from scripts.demo import demo
+from scripts.dlq import app as dlq_app
 from scripts.down import down
 from scripts.errors import ClearlyFailing
 from scripts.fleet import app as fleet_app
+from scripts.forecast import forecast
 from scripts.info import info
 from scripts.latency import latency
 from scripts.people import app as people_app
@@ -29,12 +32,15 @@ app.command()(down)
 app.command()(info)
 app.command()(demo)
 app.command()(verify)
+app.command()(cost)
+app.command()(forecast)
 app.command()(latency)
 app.command()(trace)
 app.command()(audit)
 app.command()(replay)
 app.command()(rebuild)
 app.add_typer(fleet_app, name="fleet")
+app.add_typer(dlq_app, name="dlq")
 app.add_typer(people_app, name="people")
 app.add_typer(dashboard_app, name="dashboard")
 

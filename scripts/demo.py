@@ -73,6 +73,7 @@ def show(
     """
     from scripts.deployment import default_truth, keys_folder
     from scripts.running import print_verdict, run_session, verdict_line
+    from scripts.sign_in import dashboard_lines
     from simulators.ground_truth import read_ground_truth
     from simulators.observation import read_observation
     from simulators.session import Files, Session
@@ -82,7 +83,11 @@ def show(
     target = Target.from_info(info)
     files = Files.beside(default_truth(name, None), keys_folder(name, None))
     session = Session(target, plan, files)
-    run_session(session, console, hints=hints(info, name))
+    page = dashboard_lines(info)
+    for line in page:
+        console.print(line, soft_wrap=True, highlight=False)
+    # The live view is as tall as a terminal; of the sign-ins it has the operator's.
+    run_session(session, console, hints=(*page[:2], *hints(info, name)))
     if session.fleet is None:
         console.print("ended before the fleet was connected: nothing to judge")
         return None
@@ -100,10 +105,11 @@ def show(
 
 def hints(info: Mapping[str, Any], name: str) -> tuple[str, ...]:
     """Return where everything is and how to go on, in short lines."""
+    iot = info["iot"]
     return (
-        f"GraphQL   {info['graphql']['http']}",
-        f"realtime  {info['graphql']['realtime']}",
-        f"MQTT      {info['iot']['endpoint']}:{info['iot']['port']}   AWS {info['endpoint_url']}",
-        f"keys      latchline info --json --name {name}   (in another terminal)",
+        f"GraphQL       {info['graphql']['http']}",
+        f"realtime      {info['graphql']['realtime']}",
+        f"MQTT          {iot['endpoint']}:{iot['port']}   AWS {info['endpoint_url']}",
+        f"keys          latchline info --json --name {name}   (in another terminal)",
         "Ctrl-C ends with a verdict; then: latchline up, latchline fleet run, latchline verify",
     )

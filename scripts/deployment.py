@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from simulators.target import Target
 
 LAYERS = ("data", "identity", "ingest", "fanout")
+EDGE = "edge"
+"""Nothing but the dashboard's page needs this layer."""
 AWS_THINGS_PER_S = 8.0
 """AWS: CreateThing, AttachPolicy, AttachThingPrincipal allow 10 requests/s and more an account."""
 
@@ -50,7 +52,10 @@ def aws_info(stage: str) -> dict[str, Any]:
 
 
 def aws_outputs(stage: str) -> Mapping[str, str]:
-    """All outputs of the layers; raise CommandError naming the stack that is not deployed."""
+    """All outputs of the layers; raise CommandError naming the stack that is not deployed.
+
+    The edge may be missing: then its outputs are.
+    """
     import boto3
     from botocore.exceptions import ClientError, NoRegionError
 
@@ -59,19 +64,28 @@ def aws_outputs(stage: str) -> Mapping[str, str]:
     except NoRegionError:
         raise CommandError("no AWS region: set AWS_REGION or AWS_PROFILE") from None
     outputs: dict[str, str] = {}
-    for layer in LAYERS:
+    for layer in (*LAYERS, EDGE):
         stack_name = f"latchline-{stage}-{layer}"
         try:
             (described,) = client.describe_stacks(StackName=stack_name)["Stacks"]
         except ClientError as error:
             if error.response["Error"]["Code"] != "ValidationError":
                 raise
+            if layer == EDGE:
+                continue
             raise CommandError(
                 f"stack {stack_name} is not deployed in {client.meta.region_name}: make deploy"
             ) from error
         for output in described.get("Outputs", []):
             outputs[output["OutputKey"]] = output["OutputValue"]
     return outputs
+
+
+def same_deployment(name: str, stage: str | None) -> str:
+    """Return the option that a hint's command needs to reach the deployment at hand."""
+    if stage is not None:
+        return f" --stage {stage}"
+    return "" if name == "default" else f" --name {name}"
 
 
 def keys_folder(name: str, stage: str | None) -> Path:

@@ -52,6 +52,7 @@ def explain(error: Exception) -> str | None:
 
     from latency.errors import LatencyError
     from local.errors import LocalStackError
+    from models.errors import ModelError
     from operations.errors import OperationsError
     from simulators.errors import SimulatorError
 
@@ -69,6 +70,7 @@ def explain(error: Exception) -> str | None:
             CommandError()
             | SimulatorError()
             | LocalStackError()
+            | ModelError()
             | LatencyError()
             | OperationsError()
             | ClientError()

@@ -19,8 +19,12 @@ def info(name: Name = "default", stage: Stage = None, *, as_json: AsJson = False
         typer.echo(json.dumps(fields, indent=2))
         return
     for key, value in fields.items():
+        if key == "people":
+            continue
         if isinstance(value, dict):
             for inner, text in value.items():
                 typer.echo(f"{f'{key}.{inner}':24}{'-' if text is None else text}")
         else:
             typer.echo(f"{key:24}{'-' if value is None else value}")
+    for person in fields["people"]:
+        typer.echo(f"{'sign in':24}{person['email']}  {person['password']}  ({person['group']})")

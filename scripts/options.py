@@ -16,6 +16,13 @@ Stage = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+ReadUnits = Annotated[
+    float,
+    typer.Option(
+        min=1,
+        help="Read capacity units a second that it may take of the table; one is ten events.",
+    ),
+]
 
 Lockers = Annotated[int, typer.Option(min=1, help="Lockers, one MQTT connection each.")]
 Buildings = Annotated[int, typer.Option(min=1, help="Buildings the lockers are spread over.")]

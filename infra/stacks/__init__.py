@@ -1,1 +1,1 @@
-"""One file a stack, in the order in which they are deployed: data, identity, ingest, fanout."""
+"""One file a stack; `infra.app` builds them in the order of deployment."""

@@ -35,7 +35,7 @@ class FanoutStack(Stack):
             termination_protection=deployment.production,
         )
         self._deployment = deployment
-        api = self._api(identity)
+        self.api = api = self._api(identity)
         self._resolvers(api, data)
         dead_letters = dead_letter_queue(self, deployment, "fanout-dlq")
         fanout = pipeline_function(

@@ -5,8 +5,10 @@ import re
 import socket
 from pathlib import Path
 
+import jwt
 import pytest
 
+from simulators.target import Target
 from tests.support.cli_stack import CliStack, cli_stack, latchline
 from tests.support.processes import processes_with
 from tests.support.wait import wait_for
@@ -96,6 +98,24 @@ def test_verify_finds_what_is_missing(stack: CliStack, tmp_path: Path):
     assert "lost" in verified.stdout
 
 
+def test_a_manager_of_any_building_is_made(stack: CliStack):
+    """The password that is printed signs in, and the token has both groups."""
+    buildings = ("--building", "dock-street", "--building", "elm-gardens")
+    added = stack.run("people", "add", "ada@example.com", *buildings)
+    assert added.returncode == 0, added.stderr
+    (password,) = re.findall(r"password: (\S+)", added.stdout)
+    cognito = Target.from_info(stack.info).client("cognito-idp")
+    answer = cognito.admin_initiate_auth(
+        UserPoolId=stack.info["cognito"]["user_pool_id"],
+        ClientId=stack.info["cognito"]["client_id"],
+        AuthFlow="ADMIN_USER_PASSWORD_AUTH",
+        AuthParameters={"USERNAME": "ada@example.com", "PASSWORD": password},
+    )
+    token = answer["AuthenticationResult"]["AccessToken"]
+    claims = jwt.decode(token, options={"verify_signature": False})
+    assert set(claims["cognito:groups"]) == {"building:dock-street", "building:elm-gardens"}
+
+
 def test_a_second_up_of_the_same_name_is_refused(stack: CliStack):
     """Nothing is started, and the message says what to do."""
     again = stack.run("up")
@@ -131,6 +151,10 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path):
         (("up", "--name", "No Such Name"), "No Such Name"),
         (("up", "--port", "99999"), "99999"),
         (("sideways",), "sideways"),
+        (("people", "add", "ada@example.com", "--operator", "--name", "nobody"), "nobody"),
+        (("people", "add", "ada@example.com"), "--building"),
+        (("people", "add", "ada", "--operator"), "'ada'"),
+        (("people", "add", "ada@example.com", "--building", "a b"), "'a b'"),
     ],
 )
 def test_what_cannot_be_is_said_clearly(arguments: tuple[str, ...], words: str, tmp_path: Path):

@@ -31,6 +31,8 @@ OUTPUTS = {
         "PresenceRuleName",
     },
     "fanout": {"ApiId", "GraphqlUrl", "FanoutFunctionName", "FanoutMappingId", "FanoutDlqUrl"},
+    "edge": {"DashboardUrl", "DashboardBucketName"},
+    "observability": {"AlarmTopicArn"},
 }
 WILDCARDS = {
     # AWS: the action knows no resource; a stream mapping needs it.

@@ -48,7 +48,7 @@ def test_templates_of_an_earlier_stage_do_not_stay(tmp_path: Path) -> None:
     status, errors = end_synthesis(start_synthesis(tmp_path, {"stage": "test"}))
     assert status == 0, errors
     assert not any(file.exists() for file in stale)
-    assert len(Assembly("test", "bus", tmp_path).template_files) == 4
+    assert len(Assembly("test", "bus", tmp_path).template_files) == 6
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,10 @@ def test_templates_of_an_earlier_stage_do_not_stay(tmp_path: Path) -> None:
     [
         ({"stage": "Prod_1"}, "context stage='Prod_1': wanted a letter"),
         ({"route": "train"}, "context route='train': wanted bus or direct"),
+        (
+            {"page-domain": "lockers.example"},
+            "context page-domain='lockers.example', page-certificate=None: wanted both or neither",
+        ),
     ],
 )
 def test_a_wrong_context_is_told_in_one_line(

@@ -82,3 +82,27 @@ def test_a_stage_that_is_not_deployed_is_named(deployed: None) -> None:
     assert "stack latchline-nope-data is not deployed in us-east-1" in " ".join(
         result.output.split()
     )
+
+
+def test_the_page_is_withdrawn_so_that_its_stack_can_go(deployed: None) -> None:
+    """Without an edge there is nothing to do; with one its bucket is emptied, if one says yes."""
+    command = ["dashboard", "withdraw", "--stage", "prod"]
+    nothing = CLI.invoke(app, command)
+    assert (nothing.exit_code, "nothing to remove" in nothing.output) == (0, True)
+    template = {
+        "Resources": {"Page": {"Type": "AWS::S3::Bucket"}},
+        "Outputs": {
+            "DashboardUrl": {"Value": "https://page.example/"},
+            "DashboardBucketName": {"Value": {"Ref": "Page"}},
+        },
+    }
+    client = boto3.client("cloudformation", region_name="us-east-1")
+    client.create_stack(StackName="latchline-prod-edge", TemplateBody=json.dumps(template))
+    info = json.loads(CLI.invoke(app, ["info", "--stage", "prod", "--json"]).output)
+    assert info["dashboard"] == "https://page.example/"
+    (bucket,) = boto3.resource("s3", region_name="us-east-1").buckets.all()
+    bucket.put_object(Key="index.html", Body=b"page")
+    assert CLI.invoke(app, command, input="n\n").exit_code == 1
+    assert len(list(bucket.objects.all())) == 1
+    assert CLI.invoke(app, [*command, "--yes"]).exit_code == 0
+    assert not list(bucket.objects.all())

@@ -180,7 +180,7 @@ OUTPUTS = {
         *("TableName", "DevicePolicyName", "UserPoolId", "UserPoolClientId"),
         *("IngestQueueUrl", "IngestDlqUrl", "ProjectorQueueUrl", "ProjectorDlqUrl"),
         *("QuarantineQueueUrl", "BusDlqUrl", "IotErrorsQueueUrl", "FanoutDlqUrl"),
-        *("ProjectorFunctionName", "FanoutFunctionName"),
+        *("ProjectorFunctionName", "FanoutFunctionName", "BusName", "ArchiveName"),
     )
 } | {"GraphqlUrl": "https://abc.appsync-api.eu-west-1.amazonaws.com/graphql"}
 IOT = {"endpoint": "x-ats.iot.eu-west-1.amazonaws.com", "port": 8883, "ca_file": None}
