@@ -170,7 +170,8 @@ def test_what_fails_five_times_is_a_dead_letter(
     assemblies: dict[str, Assembly], projector: TestBench, aws: Aws
 ) -> None:
     """The template's redrive policy on a queue whose events the table never takes."""
-    queue = assemblies["prod-bus"].only("AWS::SQS::Queue", "Projector")
+    queues = assemblies["prod-bus"].resources("AWS::SQS::Queue")
+    (queue,) = [q for q in queues if q.properties["QueueName"] == "latchline-prod-projector"]
     receives = queue.properties["RedrivePolicy"]["maxReceiveCount"]
     dead = aws.sqs.create_queue(QueueName="dead")["QueueUrl"]
     wanted = ["QueueArn"]

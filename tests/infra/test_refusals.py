@@ -48,14 +48,18 @@ MAY = {
         "receive from projector",
         "send to quarantine",
     },
-    "FanoutRole": {"read stream", "list streams", "send to fanout-dlq"},
+    "FanoutRole": {"list streams", "send to fanout-dlq"},
     "PipeRole": {"receive from ingest", "put on bus"},
     "DoorEventsRuleRole": {"send to ingest", "send to iot-errors"},
     "PresenceRuleRole": {"send to ingest", "send to iot-errors"},
     "TableSourceRole": {"query table", "query index"},
     "ApiLogRole": set(),
 }
-"""By logical id without its hash: the calls that are not refused (route=bus)."""
+"""By logical id without its hash: the calls that are not refused (route=bus).
+
+The fan-out's reading of the stream is not among them: MiniStack 1.5.33 does not ask for the
+stream's ARN there, so only the template's word counts (test_stacks).
+"""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,9 @@ class Deployed:
             RoleName=self.roles[role], PolicyDocument=json.dumps(TRUSTS_THE_TEST)
         )
         issued = sts.assume_role(RoleArn=found["Arn"], RoleSessionName="test")["Credentials"]
+        iam.update_assume_role_policy(
+            RoleName=self.roles[role], PolicyDocument=json.dumps(found["AssumeRolePolicyDocument"])
+        )
         return boto3.Session(
             aws_access_key_id=issued["AccessKeyId"],
             aws_secret_access_key=issued["SecretAccessKey"],
@@ -110,6 +117,15 @@ def test_every_role_is_tried(deployed: Deployed) -> None:
     assert set(deployed.roles) == set(MAY)
 
 
+@pytest.mark.parametrize("role", ["PipeRole", "DoorEventsRuleRole", "PresenceRuleRole"])
+def test_nobody_else_can_borrow_a_role(role: str, deployed: Deployed) -> None:
+    """`aws:SourceArn` in its trust: not even the account's root without being that resource."""
+    iam, sts = deployed.emulator.client("iam"), deployed.emulator.client("sts")
+    arn = iam.get_role(RoleName=deployed.roles[role])["Role"]["Arn"]
+    with pytest.raises(ClientError, match="AccessDenied"):
+        sts.assume_role(RoleArn=arn, RoleSessionName="test")
+
+
 @pytest.mark.parametrize("role", MAY)
 def test_a_role_may_do_its_part_and_nothing_else(role: str, deployed: Deployed) -> None:
     """Every call of the table, by every role: those of its row are let through."""
@@ -133,8 +149,8 @@ def calls(session: boto3.Session, deployed: Deployed) -> dict[str, Callable[[], 
     def client(service: str) -> Any:
         return session.client(service, endpoint_url=deployed.emulator.url)
 
-    sqs, dynamodb, streams = client("sqs"), client("dynamodb"), client("dynamodbstreams")
-    table, stream = deployed.outputs["TableName"], deployed.outputs["TableStreamArn"]
+    sqs, dynamodb = client("sqs"), client("dynamodb")
+    table = deployed.outputs["TableName"]
     key = items.tile_key(Thing("maple-court", "l03"), "d02")
     function = deployed.outputs["ProjectorFunctionName"]
     found: dict[str, Callable[[], Any]] = {
@@ -149,10 +165,7 @@ def calls(session: boto3.Session, deployed: Deployed) -> dict[str, Callable[[], 
         "query table": lambda: query(dynamodb, table, "pk", key["pk"]),
         "query index": lambda: query(dynamodb, table, "attention", {"S": "fault"}, "attention"),
         "describe table": lambda: dynamodb.describe_table(TableName=table),
-        "read stream": lambda: streams.get_shard_iterator(
-            StreamArn=stream, ShardId="shardId-00000000000000000000", ShardIteratorType="LATEST"
-        ),
-        "list streams": streams.list_streams,
+        "list streams": client("dynamodbstreams").list_streams,
         "put on bus": lambda: client("events").put_events(
             Entries=[
                 {
