@@ -14,7 +14,7 @@ CDK_CONTEXT = --context stage=$(or $(STAGE),dev) --context route=$(or $(ROUTE),b
 LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --custom-compile-command 'make locks'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dashboard demo test soak bench screenshots check format types synth layers deploy destroy locks clean
+.PHONY: help setup dashboard demo test soak bench screenshots check audit format types synth layers deploy rollback destroy locks clean
 
 help: ## what one can make
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,12 +59,16 @@ $(BENCH)/.ready: $(READY) locks/bench.txt
 screenshots: dashboard ## take the pictures of docs/dashboard from a running demo
 	@$(BIN)/python -m benchmarks.screenshots
 
-check: dashboard ## format, lint, types, templates
+check: dashboard ## format, lint, types, templates (cdk-nag, cfn-lint), known vulnerabilities
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@cd dashboard && PATH="$(NODE_BIN):$$PATH" $(NPM) run --silent check
 	@$(MAKE) --no-print-directory synth
+	@$(MAKE) --no-print-directory audit
+
+audit: $(READY) ## known vulnerabilities of all locked packages, where the network allows to ask
+	@$(BIN)/python -m infra.dependency_audit
 
 format: $(READY) ## let ruff rewrite what it can
 	@$(BIN)/ruff check --fix-only --quiet . && $(BIN)/ruff format .
@@ -79,7 +83,11 @@ layers: $(READY) ## build the Lambda layers (arm64, Python 3.13) from their lock
 deploy: $(READY) layers dashboard ## deploy to the AWS account of your environment (STAGE=dev, ROUTE=bus)
 	@$(NPM) ci --silent
 	@$(CDK) deploy --all $(CDK_CONTEXT)
+	@$(BIN)/latchline rollback --stage $(or $(STAGE),dev) --end --yes
 	@$(BIN)/latchline dashboard publish --stage $(or $(STAGE),dev)
+
+rollback: $(READY) ## let the functions run as before the last deployment (STAGE=dev)
+	@$(BIN)/latchline rollback --stage $(or $(STAGE),dev) --yes
 
 destroy: $(READY) layers ## remove the stacks from that account; cdk asks first
 	@$(NPM) ci --silent

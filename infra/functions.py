@@ -21,6 +21,8 @@ LAYERS_REQUIRED = "require-layers"
 
 @dataclass(frozen=True, slots=True)
 class PipelineFunction:
+    """The function as deployed last; `latchline rollback` goes to versions published before."""
+
     function: lambda_.Function
     role: iam.Role
 
@@ -76,7 +78,10 @@ def pipeline_function(
             "POWERTOOLS_LOG_LEVEL": "INFO",
             **environment,
         },
+        current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN),
     )
+    # Published by being asked for; a change of code, libraries or settings makes a new one.
+    _ = function.current_version
     return PipelineFunction(function, role)
 
 

@@ -18,6 +18,15 @@ TARGET = ("--python-platform", "aarch64-manylinux_2_28", "--python-version", "3.
 """Lambda's python3.13 on arm64 is Amazon Linux 2023: glibc 2.34."""
 MAX_BYTES = 60_000_000
 """Ours, unzipped: about three times what keeps a zip below 20 MB. AWS allows 250 MB."""
+JUNK = (
+    "bin",
+    ".lock",
+    "*/tests",
+    "*.dist-info/RECORD",
+    "*.dist-info/INSTALLER",
+    "*.dist-info/REQUESTED",
+)
+"""What no import needs. The last three tell of the installation, not of the library."""
 _RECORD = "lock.sha256"
 _PLACEHOLDER = "Nothing is built here: run `python -m infra.layers`.\n"
 
@@ -33,7 +42,17 @@ def layer_hash(function: str) -> str:
         content = lock.read_bytes()
     except FileNotFoundError:
         raise LayerError(f"{lock} does not exist: run `make locks`") from None
-    return hashlib.sha256(" ".join(TARGET).encode() + b"\0" + content).hexdigest()
+    recipe = " ".join((*TARGET, *JUNK)).encode()
+    return hashlib.sha256(recipe + b"\0" + content).hexdigest()
+
+
+def content_hash(directory: Path) -> str:
+    """Of every file with its name: two builds of one lock are the same, wherever they were made."""
+    digest = hashlib.sha256()
+    for file in sorted(file for file in directory.rglob("*") if file.is_file()):
+        content = hashlib.sha256(file.read_bytes()).hexdigest()
+        digest.update(f"{content}  {file.relative_to(directory).as_posix()}\n".encode())
+    return digest.hexdigest()
 
 
 def is_built(function: str) -> bool:
@@ -67,15 +86,17 @@ def directory_for_synth(function: str, *, required: bool) -> Path:
     return directory
 
 
-def build(function: str) -> Path:
+def build(function: str, directory: Path | None = None) -> Path:
     """Install the locked wheels, whole or not at all; return the layer's directory.
+
+    `directory` instead of the one that is deployed.
 
     Raises
     ------
     LayerError
         With what uv said.
     """
-    directory = layer_directory(function)
+    directory = directory or layer_directory(function)
     partial = directory.with_name(f".{function}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     lock = ROOT / "locks" / f"{function}.txt"
@@ -102,8 +123,12 @@ def build(function: str) -> Path:
 
 def _strip(partial: Path) -> None:
     """Remove what no import needs, and see that the rest is small enough for a quick cold start."""
-    shutil.rmtree(partial / "python" / "bin", ignore_errors=True)
-    (partial / "python" / ".lock").unlink(missing_ok=True)
+    for pattern in JUNK:
+        for found in list((partial / "python").glob(pattern)):
+            if found.is_dir():
+                shutil.rmtree(found)
+            else:
+                found.unlink()
     size = sum(file.stat().st_size for file in partial.rglob("*") if file.is_file())
     if size > MAX_BYTES:
         shutil.rmtree(partial, ignore_errors=True)
@@ -125,7 +150,8 @@ def main() -> int:
             if is_built(function):
                 print(f"{function}: up to date")  # noqa: T201
                 continue
-            print(f"{function}: {build(function)}")  # noqa: T201
+            directory = build(function)
+            print(f"{function}: {directory}, sha256 {content_hash(directory)}")  # noqa: T201
     except InfraError as error:
         print(f"layers: {error}", file=sys.stderr)  # noqa: T201
         return 1

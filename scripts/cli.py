@@ -16,6 +16,7 @@ from scripts.latency import latency
 from scripts.people import app as people_app
 from scripts.rebuild import rebuild
 from scripts.replay import replay
+from scripts.rollback import rollback
 from scripts.trace import trace
 from scripts.up import up
 from scripts.verify import verify
@@ -39,6 +40,7 @@ app.command()(trace)
 app.command()(audit)
 app.command()(replay)
 app.command()(rebuild)
+app.command()(rollback)
 app.add_typer(fleet_app, name="fleet")
 app.add_typer(dlq_app, name="dlq")
 app.add_typer(people_app, name="people")

@@ -19,7 +19,7 @@ from scripts.fleet_options import (
     Speed,
     plan_of,
 )
-from scripts.fleet_registry import deprovision, provision
+from scripts.fleet_registry import deprovision, provision, revoke
 from scripts.options import AsJson, Name, Stage
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Run the simulated lockers.")
 app.command()(provision)
 app.command()(deprovision)
+app.command()(revoke)
 
 Truth = Annotated[
     Path | None,

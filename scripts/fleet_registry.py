@@ -1,8 +1,8 @@
-"""`latchline fleet provision` and `deprovision`: lockers in IoT Core's registry, and out of it."""
+"""`latchline fleet provision`, `deprovision` and `revoke`: lockers in IoT Core's registry."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -41,6 +41,36 @@ def deprovision(*, name: Name = "default", stage: Stage = None) -> None:
         with _bar("deprovisioning", len(things)) as progress:
             provisioner.deprovision(things, progress)
     typer.echo(f"{len(things)} lockers removed")
+
+
+def revoke(
+    thing: Annotated[str, typer.Argument(help="Of one locker: maple-court:l03.")],
+    *,
+    name: Name = "default",
+    stage: Stage = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,
+) -> None:
+    """Revoke a locker's certificates: stolen, or its key is known. Works while a fleet runs.
+
+    Its tiles and history stay. `fleet provision` gives it a new certificate.
+    """
+    from pipeline.contract import Thing
+    from scripts.deployment import find_target, keys_folder
+    from scripts.errors import CommandError
+    from simulators.provisioning import Provisioner
+
+    try:
+        locker = Thing.parse(thing)
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+    provisioner = Provisioner(find_target(name, stage), keys_folder(name, stage))
+    if not yes:
+        typer.confirm(f"Let {locker} never connect again with the certificate it has?", abort=True)
+    count = provisioner.revoke(locker)
+    if count == 0:
+        raise CommandError(f"{locker} has no certificate: nothing is revoked")
+    certificates = "1 certificate is" if count == 1 else f"{count} certificates are"
+    typer.echo(f"{locker}: {certificates} revoked")
 
 
 @contextmanager

@@ -131,6 +131,29 @@ class Provisioner:
         with suppress(OSError):
             self._folder.rmdir()
 
+    def revoke(self, thing: Thing) -> int:
+        """Let nobody connect as the thing any more; return how many certificates it had.
+
+        For a controller that was stolen or whose key is known to others. The certificates stay in
+        the registry as `REVOKED`, for whoever asks later; `provision` issues a new one.
+
+        Raises
+        ------
+        ProvisioningError
+            There is no such thing, or IoT refused; what was revoked stays so.
+        """
+        try:
+            arns = self._iot.list_thing_principals(thingName=str(thing))["principals"]
+            for arn in arns:
+                # First of all: AWS ends its connections and refuses new ones.
+                self._iot.update_certificate(
+                    certificateId=arn.rsplit("/", 1)[-1], newStatus="REVOKED"
+                )
+                self._detach(thing, arn)
+        except (BotoCoreError, ClientError) as error:
+            raise ProvisioningError(f"cannot revoke {thing}: {error}") from error
+        return len(arns)
+
     def _for_each(
         self,
         verb: str,
@@ -221,14 +244,18 @@ class Provisioner:
 
     def _delete_certificate(self, thing: Thing, arn: str) -> None:
         certificate_id = arn.rsplit("/", 1)[-1]
+        self._detach(thing, arn)
+        with not_found_is_done():
+            self._iot.update_certificate(certificateId=certificate_id, newStatus="INACTIVE")
+            retry_conflict(lambda: self._iot.delete_certificate(certificateId=certificate_id))
+
+    def _detach(self, thing: Thing, arn: str) -> None:
+        """Take a certificate from its thing and its rights from it."""
         with not_found_is_done():
             self._iot.detach_thing_principal(thingName=str(thing), principal=arn)
         with not_found_is_done():
             for policy in self._iot.list_attached_policies(target=arn)["policies"]:
                 self._iot.detach_policy(policyName=policy["policyName"], target=arn)
-        with not_found_is_done():
-            self._iot.update_certificate(certificateId=certificate_id, newStatus="INACTIVE")
-            retry_conflict(lambda: self._iot.delete_certificate(certificateId=certificate_id))
 
     def _delete_thing(self, thing: Thing) -> None:
         with not_found_is_done():

@@ -71,6 +71,7 @@ class IngestStack(Stack):
             "ArchiveName": archive,
             "PipeName": pipe,
             "ProjectorFunctionName": projector.function.function_name,
+            "ProjectorMappingId": self._mapping_id,
             "DoorRuleName": door_rule,
             "PresenceRuleName": presence_rule,
         }
@@ -214,7 +215,7 @@ class IngestStack(Stack):
                 ),
             ],
         )
-        lambda_.CfnEventSourceMapping(
+        self._mapping_id = lambda_.CfnEventSourceMapping(
             self,
             "ProjectorMapping",
             function_name=projector.function.function_name,
@@ -224,7 +225,7 @@ class IngestStack(Stack):
             scaling_config=lambda_.CfnEventSourceMapping.ScalingConfigProperty(
                 maximum_concurrency=PROJECTOR_CONCURRENCY
             ),
-        )
+        ).ref
         return projector
 
     def _only_for(self, service: str, arn: str) -> iam.IPrincipal:

@@ -187,9 +187,10 @@ AUTHORIZATIONS = st.one_of(
     TEXT,
     TEXT.map(lambda text: f"Bearer {text}"),
     st.builds("{}.{}.{}".format, *[TEXT.map(lambda text: urlsafe(text.encode()))] * 3),
-    mutated({"alg": "RS256", "kid": "k", "typ": "JWT"}).map(
-        lambda raw: f"{urlsafe(raw)}.e30.AAAA"
-    ),
+    # A longer one does not get past the HTTP parser, which answers 400 itself.
+    mutated({"alg": "RS256", "kid": "k", "typ": "JWT"})
+    .map(lambda raw: f"{urlsafe(raw)}.e30.AAAA")
+    .filter(lambda text: len(text) < 8_000),
     st.builds(
         "AWS4-HMAC-SHA256 Credential={}/{}, SignedHeaders={}, Signature={}".format,
         TEXT, TEXT, st.sampled_from(("host;x-amz-date", "", ";;;", "host", "é")),

@@ -27,6 +27,7 @@ OUTPUTS = {
         "ArchiveName",
         "PipeName",
         "ProjectorFunctionName",
+        "ProjectorMappingId",
         "DoorRuleName",
         "PresenceRuleName",
     },
@@ -254,3 +255,12 @@ def test_nothing_runs_at_deployment_but_cloudformation(assembly: Assembly) -> No
     for each in assembly.resources():
         assert not each.type.startswith("Custom::"), each
         assert each.type != "AWS::CloudFormation::CustomResource", each
+
+
+def test_every_deployment_leaves_a_version_to_go_back_to(assembly: Assembly) -> None:
+    """Published with each change, and kept when the next one comes."""
+    versions = list(assembly.resources("AWS::Lambda::Version"))
+    functions = {version.referred(version.properties["FunctionName"]).id for version in versions}
+    assert functions == {each.id for each in assembly.resources("AWS::Lambda::Function")}
+    for version in versions:
+        assert version.body["DeletionPolicy"] == "Retain", version

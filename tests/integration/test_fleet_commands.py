@@ -49,6 +49,8 @@ def test_a_script_is_recorded_without_a_stack_and_always_the_same(tmp_path: Path
         (("replay", "nowhere.jsonl"), "nowhere.jsonl: cannot be read"),
         (("provision", "--name", "nobody"), "nobody"),
         (("deprovision", "--name", "nobody"), "nobody"),
+        (("revoke", "maple-court"), "'maple-court' is not <building>:<locker>"),
+        (("revoke", "maple-court:l03", "--name", "nobody"), "nobody"),
     ],
 )
 def test_what_cannot_be_is_said_clearly(

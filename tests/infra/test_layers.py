@@ -1,0 +1,80 @@
+"""The layers: the same bytes from the same lock, small, and nothing in them but libraries."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from infra.errors import LayerError
+from infra.layers import FUNCTIONS, ROOT, build, content_hash, is_built, layer_directory
+
+pytestmark = pytest.mark.infra
+
+MAX_ZIPPED = 20_000_000
+UNWANTED = ("*.pyc", "__pycache__", "tests", "bin", "RECORD", "INSTALLER", "boto3", "botocore")
+"""boto3 comes with the runtime."""
+
+
+@pytest.fixture(params=FUNCTIONS)
+def function(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def layer(function: str) -> Path:
+    """As it would be uploaded, where it has been built (make layers)."""
+    if not is_built(function):
+        pytest.skip(f"the layer of {function} is not built from its lock: make layers")
+    return layer_directory(function)
+
+
+def test_it_holds_libraries_and_nothing_else(function: str, layer: Path) -> None:
+    """Every package of the lock, for the processor and Python of the function."""
+    found = [path for name in UNWANTED for path in layer.rglob(name)]
+    assert found == []
+    locked = {
+        line.split("==")[0].replace("-", "_").lower()
+        for line in (ROOT / "locks" / f"{function}.txt").read_text().splitlines()
+        if "==" in line
+    }
+    installed = {path.name.split("-")[0].lower() for path in layer.glob("python/*.dist-info")}
+    assert installed == locked
+    for library in layer.rglob("*.so"):
+        assert "aarch64" in library.name or library.name.endswith("abi3.so"), library
+        assert library.read_bytes()[18:20] == b"\xb7\x00", f"{library} is not for arm64"
+
+
+def test_it_is_small_enough_for_a_quick_start(layer: Path) -> None:
+    """At most 20 MB zipped, code and all."""
+    zipped = io.BytesIO()
+    with zipfile.ZipFile(zipped, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+        for file in [*layer.rglob("*"), *(ROOT / "pipeline").glob("*.py")]:
+            if file.is_file():
+                archive.write(file, file.relative_to(ROOT))
+    assert zipped.tell() <= MAX_ZIPPED
+
+
+def test_two_builds_are_the_same(
+    function: str, layer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Byte for byte; from uv's cache, so that no index is asked."""
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    try:
+        again = build(function, tmp_path / "somewhere" / "else")
+    except LayerError as error:
+        if "network" in str(error):
+            pytest.skip("uv's cache does not hold the wheels")
+        raise
+    assert content_hash(again) == content_hash(layer)
+
+
+def test_every_file_counts(tmp_path: Path) -> None:
+    """A name, a byte or a folder more is another layer; the time of a file is not."""
+    first, second = tmp_path / "1", tmp_path / "2"
+    for folder in (first, second):
+        (folder / "python").mkdir(parents=True)
+        (folder / "python" / "a.py").write_text("a = 1\n")
+    assert content_hash(first) == content_hash(second)
+    (second / "python" / "b.py").write_text("")
+    assert content_hash(first) != content_hash(second)
