@@ -14,7 +14,7 @@ CDK_CONTEXT = --context stage=$(or $(STAGE),dev) --context route=$(or $(ROUTE),b
 LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --custom-compile-command 'make locks'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dashboard demo test soak bench screenshots check audit format types synth layers deploy rollback destroy locks clean
+.PHONY: help setup dashboard demo test soak bench screenshots check audit format types synth layers bootstrap deploy rollback destroy locks clean
 
 help: ## what one can make
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,10 @@ synth: $(READY) ## synthesize the CloudFormation templates into build/cdk.out an
 
 layers: $(READY) ## build the Lambda layers (arm64, Python 3.13) from their locks
 	@$(BIN)/python -m infra.layers
+
+bootstrap: $(READY) ## prepare an AWS account and region for the CDK, once
+	@$(NPM) ci --silent
+	@$(CDK) bootstrap $(CDK_CONTEXT)
 
 deploy: $(READY) layers dashboard ## deploy to the AWS account of your environment (STAGE=dev, ROUTE=bus)
 	@$(NPM) ci --silent

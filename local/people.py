@@ -76,18 +76,12 @@ def random_password() -> str:
 
 
 def create_demo_people(client: Any, pool_id: str) -> list[Person]:
-    """Make an operator and a manager for each demo building, in a new pool (blocking).
-
-    The operator is in the buildings' groups as well: the page lists the buildings of one's groups.
-    """
+    """Make an operator and a manager for each demo building, in a new pool (blocking)."""
     groups = {"operator": OPERATORS, **{each: building_group(each) for each in DEMO_BUILDINGS}}
     people = [
         add_person(client, pool_id, f"{name}@{DEMO_DOMAIN}", group, by_mail=False)
         for name, group in groups.items()
     ]
-    for building in DEMO_BUILDINGS:
-        operator = f"operator@{DEMO_DOMAIN}"
-        add_person(client, pool_id, operator, building_group(building), by_mail=False)
     return [person for person in people if person is not None]
 
 

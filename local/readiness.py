@@ -1,5 +1,7 @@
 """Proves that a stack works: an event published to the broker comes out of the subscription.
 
+`latchline up` ends with it, and `latchline smoke` does the same to a deployment on AWS.
+
 The event is that of a locker in a building that exists for this only; its rows are deleted, so that
 a fleet finds an empty table. Nothing but the public ways in and out is used: the IoT rule's topic,
 and gql's AppSync transport against the gateway, signed with the stack's keys.
@@ -11,8 +13,9 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,7 +25,6 @@ from gql.client import AsyncClientSession
 from gql.transport.appsync_auth import AppSyncIAMAuthentication
 from gql.transport.appsync_websockets import AppSyncWebsocketsTransport
 
-from local.endpoint import Endpoint
 from local.errors import NotReadyError
 from local.info import StackInfo
 from pipeline.contract import Thing
@@ -37,7 +39,15 @@ AGAIN_AFTER_S = 3.0
 log = logging.getLogger(__name__)
 
 
-async def wait_until_ready(endpoint: Endpoint, info: StackInfo, door_rule: str) -> float:
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How the stack is reached: the client of a service, and what signs requests to AppSync."""
+
+    client: Callable[[str], Any]
+    credentials: Credentials = field(repr=False)
+
+
+async def wait_until_ready(access: Access, info: StackInfo, door_rule: str) -> float:
     """Return the milliseconds that the event took from the broker to the subscriber.
 
     Raises
@@ -47,22 +57,22 @@ async def wait_until_ready(endpoint: Endpoint, info: StackInfo, door_rule: str) 
     """
     started = time.monotonic()
     try:
-        async with asyncio.timeout(DEADLINE_S), _subscribed(endpoint, info) as pushes:
-            took = await _until_pushed(endpoint, door_rule, pushes)
+        async with asyncio.timeout(DEADLINE_S), _subscribed(access, info) as pushes:
+            took = await _until_pushed(access, door_rule, pushes)
     except TimeoutError as error:
-        depths = await asyncio.to_thread(_depths, endpoint, info)
+        depths = await asyncio.to_thread(_depths, access, info)
         raise NotReadyError(
             f"an event published to the broker did not reach a subscriber within "
             f"{time.monotonic() - started:.0f} s; {depths}"
         ) from error
     finally:
-        await asyncio.to_thread(_delete_rows, endpoint, info.table)
+        await asyncio.to_thread(_delete_rows, access, info.table)
     return took
 
 
 @asynccontextmanager
 async def _subscribed(
-    endpoint: Endpoint, info: StackInfo
+    access: Access, info: StackInfo
 ) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
     host = info.graphql.http.split("://", 1)[1].split("/", 1)[0]
     transport = AppSyncWebsocketsTransport(
@@ -70,7 +80,7 @@ async def _subscribed(
         auth=AppSyncIAMAuthentication(
             host=host,
             region_name=info.region,
-            credentials=Credentials(endpoint.access_key, endpoint.secret_key),
+            credentials=access.credentials,
         ),
     )
     # The subscription is closed before the session is: gql would wait ten seconds for an open one.
@@ -93,7 +103,7 @@ async def _pushes(session: AsyncClientSession) -> AsyncGenerator[dict[str, Any]]
 
 
 async def _until_pushed(
-    endpoint: Endpoint, door_rule: str, pushes: AsyncIterator[dict[str, Any]]
+    access: Access, door_rule: str, pushes: AsyncIterator[dict[str, Any]]
 ) -> float:
     first: asyncio.Task[dict[str, Any]] = asyncio.ensure_future(anext(pushes))
     try:
@@ -101,7 +111,7 @@ async def _until_pushed(
         seq = 0
         while not first.done():
             seq += 1
-            await asyncio.to_thread(_publish, endpoint, door_rule, boot, seq)
+            await asyncio.to_thread(_publish, access, door_rule, boot, seq)
             await asyncio.wait([first], timeout=AGAIN_AFTER_S)
         (tile,) = first.result()["onTiles"]["tiles"]
         return time.time() * 1000 - float(tile["receivedAt"])
@@ -111,7 +121,7 @@ async def _until_pushed(
             await first
 
 
-def _publish(endpoint: Endpoint, door_rule: str, boot: int, seq: int) -> None:
+def _publish(access: Access, door_rule: str, boot: int, seq: int) -> None:
     payload = {
         "schema": 1,
         "boot": boot,
@@ -122,11 +132,11 @@ def _publish(endpoint: Endpoint, door_rule: str, boot: int, seq: int) -> None:
         "fault": None,
     }
     topic = f"$aws/rules/{door_rule}/lockers/v1/{THING}/doors/{DOOR}/opened"
-    endpoint.client("iot-data").publish(topic=topic, qos=1, payload=json.dumps(payload).encode())
+    access.client("iot-data").publish(topic=topic, qos=1, payload=json.dumps(payload).encode())
 
 
-def _depths(endpoint: Endpoint, info: StackInfo) -> str:
-    sqs = endpoint.client("sqs")
+def _depths(access: Access, info: StackInfo) -> str:
+    sqs = access.client("sqs")
     waiting = []
     for name, url in info.queues.model_dump().items():
         found = sqs.get_queue_attributes(
@@ -142,8 +152,8 @@ def _depths(endpoint: Endpoint, info: StackInfo) -> str:
     return f"waiting: {', '.join(waiting)}" if waiting else "no queue holds it"
 
 
-def _delete_rows(endpoint: Endpoint, table: str) -> None:
-    client = endpoint.client("dynamodb")
+def _delete_rows(access: Access, table: str) -> None:
+    client = access.client("dynamodb")
     for pk in (building_pk(THING.building), locker_pk(THING)):
         pages = client.get_paginator("query").paginate(
             TableName=table,

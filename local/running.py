@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import aiohttp
+from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.adapters.archive import create_archives
@@ -32,7 +33,7 @@ from local.info import GraphqlInfo, IotInfo, StackInfo
 from local.ministack import MiniStack
 from local.people import Person, create_demo_people
 from local.ports import HOST, ChosenPorts
-from local.readiness import wait_until_ready
+from local.readiness import Access, wait_until_ready
 from local.realtime.gateway import Gateway, UserPool
 from local.state import StateDir
 from local.synth import synthesize
@@ -99,7 +100,9 @@ class RunningStack:
         info = self._info(deployed.outputs, people)
         await self._start_dashboard(info)
         self._on_progress("sending an event through")
-        took = await wait_until_ready(self._endpoint, info, deployed.outputs["DoorRuleName"])
+        keys = Credentials(self._endpoint.access_key, self._endpoint.secret_key)
+        access = Access(self._endpoint.client, keys)
+        took = await wait_until_ready(access, info, deployed.outputs["DoorRuleName"])
         log.info("the first event took %.0f ms", took)
         info.save(self._state.info)
 

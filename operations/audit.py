@@ -31,8 +31,9 @@ from operations.audit_sequences import (
     tell_fates,
 )
 from operations.formats import Queue
-from operations.letters import Letter, look
+from operations.letters import Letter
 from operations.pacing import ReadBudget
+from operations.walk import look_into
 from pipeline.contract import PresenceEvent, Thing
 from pipeline.items import locker_pk
 
@@ -158,11 +159,9 @@ def read_letters(target: "Target") -> list[Letter]:
 
     Not the fan-out's: what it could not publish is on record.
     """
-    sqs = target.client("sqs")
     queues = [each for each in Queue if each is not Queue.FANOUT_DLQ and each in target.queues]
-    with ThreadPoolExecutor(len(Queue), thread_name_prefix="letters") as pool:
-        found = pool.map(lambda queue: look(sqs, queue, target.queues[queue]), queues)
-        return [letter for letters in found for letter in letters]
+    found = look_into(target.client("sqs"), target.queues, queues)
+    return [letter for letters in found.values() for letter in letters]
 
 
 def read_kept(client: Any, table: str, thing: Thing, budget: ReadBudget) -> Iterator[Kept]:

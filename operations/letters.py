@@ -7,8 +7,7 @@ it. What each queue's letters look like is in `operations.formats`.
 import base64
 import binascii
 import json
-import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,13 +23,10 @@ from pipeline.contract import (
 )
 from pipeline.errors import Poison
 
-__all__ = ["Letter", "Queue", "StreamPointer", "Walk", "decode", "look"]
+__all__ = ["Letter", "Queue", "StreamPointer", "decode"]
 
 BATCH = 10
 """AWS: messages of one ReceiveMessage and entries of one batch request."""
-HIDDEN_S = 120
-"""Seconds. 10,000 letters are looked through in less; a killed tool leaves them hidden so long."""
-LONG_POLL_S = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,90 +115,6 @@ def decode(queue: Queue, message: Mapping[str, Any]) -> Letter:
         pointer=found.pointer,
         **identity,
     )
-
-
-class Walk:
-    """Receives the letters of one queue, each once, and hides them from others meanwhile.
-
-    Whoever receives a letter decides: delete it, or leave it to `release`. If nobody does, SQS
-    shows it again after `hidden_s`. Threads may share a walk.
-    """
-
-    def __init__(self, sqs: Any, queue: Queue, url: str, *, hidden_s: int = HIDDEN_S) -> None:
-        self._sqs = sqs
-        self._queue = queue
-        self._url = url
-        self._hidden_s = hidden_s
-        self._handles: dict[str, str] = {}
-        self._seen: set[str] = set()
-        self._at_end = False
-        self._changing = threading.Lock()
-
-    def page(self) -> list[Letter]:
-        """Up to ten letters not received before; none means that all have been.
-
-        AWS: a short poll asks some of SQS's servers only, so an empty answer is asked again with a
-        long poll, which asks all.
-        """
-        if self._at_end:
-            return []  # what another thread has found out already
-        messages = self._receive(0) or self._receive(LONG_POLL_S)
-        letters = [decode(self._queue, message) for message in messages]
-        with self._changing:
-            self._handles |= {each.message_id: each.receipt_handle for each in letters}
-            new = [each for each in letters if each.message_id not in self._seen]
-            self._seen |= {each.message_id for each in new}
-            self._at_end = not new
-        return new
-
-    def settled(self, letters: Iterable[Letter]) -> None:
-        """They were deleted, or are somebody else's to release."""
-        with self._changing:
-            for letter in letters:
-                self._handles.pop(letter.message_id, None)
-
-    def release(self) -> None:
-        """Show at once all that was received and not settled; it may be received again."""
-        with self._changing:
-            self._at_end = False
-            self._seen -= self._handles.keys()
-            handles, self._handles = list(self._handles.values()), {}
-        for start in range(0, len(handles), BATCH):
-            entries = [
-                {"Id": str(n), "ReceiptHandle": handle, "VisibilityTimeout": 0}
-                for n, handle in enumerate(handles[start : start + BATCH])
-            ]
-            # An entry that fails is a letter whose time is up: it shows already.
-            self._sqs.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
-
-    def _receive(self, wait_s: int) -> Sequence[Mapping[str, Any]]:
-        answer = self._sqs.receive_message(
-            QueueUrl=self._url,
-            MaxNumberOfMessages=BATCH,
-            VisibilityTimeout=self._hidden_s,
-            WaitTimeSeconds=wait_s,
-            MessageSystemAttributeNames=["SentTimestamp", "ApproximateReceiveCount"],
-            MessageAttributeNames=["All"],
-        )
-        messages: Sequence[Mapping[str, Any]] = answer.get("Messages", [])
-        return messages
-
-
-def look(
-    sqs: Any, queue: Queue, url: str, *, limit: int | None = None, hidden_s: int = HIDDEN_S
-) -> list[Letter]:
-    """Read the letters of a queue, `limit` at most, and leave all as they were.
-
-    They are hidden from others while it looks, and the receive count of each is one higher after.
-    """
-    walk = Walk(sqs, queue, url, hidden_s=hidden_s)
-    letters: list[Letter] = []
-    try:
-        while (limit is None or len(letters) < limit) and (page := walk.page()):
-            letters += page
-    finally:
-        walk.release()
-    return letters if limit is None else letters[:limit]
 
 
 def _identify(envelope: str) -> dict[str, Any]:

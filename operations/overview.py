@@ -1,12 +1,12 @@
 """How the dead-letter queues stand: how many, how old, why."""
 
 from collections import Counter
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from operations.letters import Letter, Queue, look
+from operations.letters import Letter, Queue
+from operations.walk import look_into
 
 DEPTHS = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
 
@@ -52,14 +52,19 @@ class QueueState:
 def overview(sqs: Any, urls: Mapping[str, str], *, limit: int) -> list[QueueState]:
     """All queues that the deployment has, `limit` letters of each looked at."""
     queues = [queue for queue in Queue if queue in urls]
-    with ThreadPoolExecutor(len(Queue)) as pool:
-        return list(pool.map(lambda queue: _state(sqs, queue, urls[queue], limit), queues))
+    counts = {queue: _count(sqs, urls[queue]) for queue in queues}
+    found = look_into(sqs, urls, queues, limit=limit)
+    return [_state(queue, *counts[queue], found[queue]) for queue in queues]
 
 
-def _state(sqs: Any, queue: Queue, url: str, limit: int) -> QueueState:
+def _count(sqs: Any, url: str) -> tuple[int, int]:
+    """Waiting, and in flight."""
     found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(DEPTHS))["Attributes"]
     waiting, in_flight = (int(found[name]) for name in DEPTHS)
-    letters: list[Letter] = look(sqs, queue, url, limit=limit)
+    return waiting, in_flight
+
+
+def _state(queue: Queue, waiting: int, in_flight: int, letters: Sequence[Letter]) -> QueueState:
     return QueueState(
         queue=queue,
         waiting=waiting,

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from operations.arrival import Arrivals, identity_of
-from operations.letters import Letter, Queue, look
+from operations.letters import Letter, Queue
 from operations.plan import Fate, Step
+from operations.walk import look
 
 POLL_S = (0.2, 2.0)
 COMES_BACK_S = 10.0

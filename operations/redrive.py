@@ -6,6 +6,7 @@ is left where it landed.
 """
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from operations.arrival import identity_of
 from operations.errors import OperationsError
-from operations.letters import BATCH, HIDDEN_S, Letter, Queue, look
+from operations.letters import BATCH, Letter, Queue
 from operations.native import MOVABLE, MoveUnavailableError, move, unavailable
 from operations.plan import APPSYNC, DESTINATION, INGEST, PROJECTOR, Fate, Ledger, Step, decide
 from operations.proof import Proof, depth
@@ -26,12 +27,12 @@ from operations.selection import Selection
 from operations.send_rate import Pace, Pacer
 from operations.sending import Failures, Outgoing, send
 from operations.sources import FileSource, LetterSource, QueueSource
+from operations.walk import HIDDEN_S, look, look_into
 
 LETTERS_PER_WORKER_S = 25.0
 """Receive, send and delete of ten take 0.2 to 0.4 s over a home's line to AWS."""
 MAX_WORKERS = 16
-MAX_HIDDEN_S = 43_200
-"""AWS: the longest visibility timeout."""
+HIDDEN_POLL_S = 1.0
 NOT_CHECKED = "not checked yet"
 BURST_S = 0.1
 """Letters of this time go in one batch, ten at most."""
@@ -100,13 +101,13 @@ class Redrive:
         self.pace = Pace()
         self.expected = 0
         """Letters in the queues begun so far, selected or not; for a progress bar."""
+        self.hidden = 0
+        """Letters that it waits for, as somebody else has them in hand."""
 
     def plan(self, queues: Sequence[Queue]) -> list[Step]:
         """Look through the queues and decide; nothing is consumed."""
-        with ThreadPoolExecutor(max(1, len(queues))) as pool:
-            found = pool.map(lambda queue: look(self._sqs, queue, self._urls[queue]), queues)
-            letters = [letter for each in found for letter in each]
-        return self.plan_letters(letters)
+        found = look_into(self._sqs, self._urls, queues, stop=self._stop)
+        return self.plan_letters([letter for each in found.values() for letter in each])
 
     def plan_letters(self, letters: Sequence[Letter]) -> list[Step]:
         """Decide on those that are selected; of those that go, the first `limit`."""
@@ -114,7 +115,7 @@ class Redrive:
         steps = [
             decide(letter, self._urls, even_refused=self._orders.even_refused)
             for letter in sorted(letters, key=lambda each: order.index(each.queue))
-            if self._orders.selection.matches(letter, self._started_at)
+            if self._is_meant(letter)
         ]
         limit = self._orders.limit
         if limit is None:
@@ -152,9 +153,8 @@ class Redrive:
 
     def _redrive_queue(self, queue: Queue) -> None:
         url = self._urls[queue]
-        letters = depth(self._sqs, url)
-        self.expected += letters
-        source = QueueSource(self._sqs, queue, url, hidden_s=self._hidden_s(letters))
+        self.expected += depth(self._sqs, url)
+        source = QueueSource(self._sqs, queue, url)
         self._redrive(source, self._native_plan(queue))
 
     def _native_plan(self, queue: Queue) -> list[Step] | None:
@@ -179,10 +179,11 @@ class Redrive:
                 return
             if planned is not None:
                 source.release()
-                if self._move_natively(planned):
-                    return
                 ready = []
-            self._send_rest(source, ready)
+            if planned is None or not self._move_natively(planned):
+                self._send_rest(source, ready)
+            if self._orders.limit is None:
+                self._wait_for_hidden(source)
         finally:
             source.release()
 
@@ -197,7 +198,7 @@ class Redrive:
         """Steps for the letters that go; the others are noted, if they were meant."""
         accepted = []
         for letter in page:
-            if not self._orders.selection.matches(letter, self._started_at):
+            if not self._is_meant(letter):
                 continue
             if letter.sent_at is not None and letter.sent_at >= self._started_at:
                 if identity_of(letter) not in self._sent:  # else the check will find it
@@ -209,6 +210,13 @@ class Redrive:
             elif self._within_limit():
                 accepted.append(step)
         return accepted
+
+    def _is_meant(self, letter: Letter) -> bool:
+        """By the selection; a pointer that tells no building may be of any that is named."""
+        selection = self._orders.selection
+        if letter.pointer is not None and letter.building is None:
+            selection = replace(selection, buildings=())
+        return selection.matches(letter, self._started_at)
 
     def _within_limit(self) -> bool:
         with self._one_at_a_time:
@@ -258,10 +266,25 @@ class Redrive:
         self.ledger.note(*(replace(step, fate=Fate.SENT, detail=NOT_CHECKED) for step in moved))
         return True
 
-    def _hidden_s(self, letters: int) -> int:
-        """Long enough for all of them to be sent while the first is still hidden."""
-        sending = 0.0 if self._orders.rate is None else letters / self._orders.rate
-        return min(MAX_HIDDEN_S, ceil(HIDDEN_S + self._orders.canary_s + 2 * sending))
+    def _wait_for_hidden(self, source: LetterSource) -> None:
+        """Redrive also what another run, maybe one that was killed, still keeps hidden.
+
+        Its letters show within `HIDDEN_S` if it had not had them for long. What is hidden for
+        longer is told: nobody knows yet what becomes of it.
+        """
+        until = time.monotonic() + (HIDDEN_S + self._orders.check_s if self._orders.check_s else 0)
+        while (hidden := source.elsewhere()) and time.monotonic() < until:
+            self.hidden = hidden
+            if self._stop.wait(HIDDEN_POLL_S):
+                return
+            source.go_on()
+            self._send_rest(source, ())
+        self.hidden = 0
+        if hidden:
+            self.ledger.problems.append(
+                f"{hidden} letters of {source.name} are hidden: somebody else has them, or a run"
+                " was killed; run this again when latchline dlq ls shows none in flight"
+            )
 
     def _send_rest(self, source: LetterSource, ready: Sequence[Step]) -> None:
         rate = self._orders.rate

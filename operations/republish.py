@@ -24,9 +24,9 @@ from pipeline.items import Item, building_pk
 PUBLISH_S = 30.0
 """AWS: AppSync executes a request for 30 s at most."""
 GONE = frozenset({"TrimmedDataAccessException", "ResourceNotFoundException"})
-"""AWS: the records have left the stream after 24 h; the shard, or the stream itself, is no more."""
-
-
+"""AWS: the records have left the stream after 24 h; the shard, or the stream itself, is no more.
+AppSync ends a connection after 24 h too, so whoever was connected then has loaded the tiles anew.
+"""
 EMPTY_PAGES = 10
 
 
@@ -35,7 +35,7 @@ class Source(StrEnum):
 
     KEY = "the item's key in the letter"
     SHARD = "the shard"
-    SNAPSHOT = "the building's snapshot, the shard is gone"
+    SNAPSHOT = "the snapshots of those named, the shard is gone"
     EVERYWHERE = "the snapshots of all buildings, the shard is gone"
 
 
@@ -139,21 +139,33 @@ class Republisher:
         return None
 
     def _publish_snapshots(self) -> Republished:
-        """Once a run and building, for however many pointers need it."""
+        """Once a run and building, for however many pointers need it.
+
+        Raises
+        ------
+        OperationsError
+            Nobody knows a building, or a building that a person named has nothing in the table.
+        """
         source = Source.SNAPSHOT if self._named else Source.EVERYWHERE
         for building in self._buildings():
             if building not in self._snapshots or self._snapshots[building].problems:
-                self._snapshots[building] = self._publish(source, self._snapshot(building))
-        if not self._snapshots:
+                done = self._publish(source, self._snapshot(building))
+                if self._named and not (done.items or done.problems):
+                    raise OperationsError(
+                        f"the shard is gone, and the table has no tile of building {building}"
+                    )
+                self._snapshots[building] = done
+        if not any(each.items or each.problems for each in self._snapshots.values()):
             raise OperationsError(
                 "the shard is gone and no building is known: name them with --building"
             )
-        done = self._snapshots.values()
         return Republished(
             source,
-            items=sum(each.items for each in done),
-            buildings=len(done),
-            problems=tuple(problem for each in done for problem in each.problems),
+            items=sum(each.items for each in self._snapshots.values()),
+            buildings=sum(each.buildings for each in self._snapshots.values()),
+            problems=tuple(
+                problem for each in self._snapshots.values() for problem in each.problems
+            ),
         )
 
     def _snapshot(self, building: str) -> Iterator[Item]:

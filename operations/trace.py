@@ -15,7 +15,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from operations.errors import OperationsError
-from operations.letters import Letter, Queue, look
+from operations.letters import Letter, Queue
+from operations.walk import look
 from pipeline import items
 from pipeline.contract import (
     COUNTER_LIMIT,

@@ -7,6 +7,7 @@ stream record holds; pure, no AWS SDK.
     tile     BUILDING#<building>   TILE#<locker>#<door>
     locker   BUILDING#<building>   LOCKER#<locker>
     history  LOCKER#<thing>        EVENT#<version>
+    building BUILDINGS             BUILDING#<building>
 """
 
 from collections.abc import Mapping
@@ -31,6 +32,9 @@ Item = dict[str, Any]
 TILE = "TILE"
 LOCKER = "LOCKER"
 EVENT = "EVENT"
+BUILDING = "BUILDING"
+BUILDINGS = "BUILDINGS"
+"""Partition of the list of all buildings."""
 ATTENTION = frozenset({TileStatus.FAULT, TileStatus.FORCED})
 """Statuses listed in the sparse index; a disconnected locker is listed there as `offline`."""
 OFFLINE = "offline"
@@ -63,6 +67,15 @@ def tile_key(thing: Thing, door: str) -> Item:
 
 def locker_key(thing: Thing) -> Item:
     return _key(building_pk(thing.building), f"LOCKER#{thing.locker}")
+
+
+def building_item(building: str) -> Item:
+    """One entry of the list of buildings; nothing but the name, so it is written once for good."""
+    return {
+        **_key(BUILDINGS, f"BUILDING#{building}"),
+        "entity": _s(BUILDING),
+        "building": _s(building),
+    }
 
 
 def history_key(thing: Thing, version: int) -> Item:

@@ -134,6 +134,9 @@ class Store:
         held: Mapping[str, Any] | None,
         received_at: int,
     ) -> bool:
+        if held is None:
+            # First, so that no locker is without its building in the list, whoever dies in between.
+            self._client.put_item(TableName=self._table, Item=items.building_item(thing.building))
         revision = 0 if held is None else items.read_revision(held)
         item = items.locker_item(
             thing,

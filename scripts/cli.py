@@ -17,6 +17,7 @@ from scripts.people import app as people_app
 from scripts.rebuild import rebuild
 from scripts.replay import replay
 from scripts.rollback import rollback
+from scripts.smoke import smoke
 from scripts.trace import trace
 from scripts.up import up
 from scripts.verify import verify
@@ -41,6 +42,7 @@ app.command()(audit)
 app.command()(replay)
 app.command()(rebuild)
 app.command()(rollback)
+app.command()(smoke)
 app.add_typer(fleet_app, name="fleet")
 app.add_typer(dlq_app, name="dlq")
 app.add_typer(people_app, name="people")

@@ -71,6 +71,7 @@ def show(
 
     What was recorded is kept only if the verdict finds something.
     """
+    from operations.parked import parked_of
     from scripts.deployment import default_truth, keys_folder
     from scripts.running import print_verdict, run_session, verdict_line
     from scripts.sign_in import dashboard_lines
@@ -91,7 +92,9 @@ def show(
     if session.fleet is None:
         console.print("ended before the fleet was connected: nothing to judge")
         return None
-    verdict = verify(target, read_ground_truth(files.truth), read_observation(files.seen))
+    done, seen = read_ground_truth(files.truth), read_observation(files.seen)
+    with parked_of(target) as parked:
+        verdict = verify(target, done, seen, parked=parked)
     print_verdict(verdict, console)
     for line in (session.summary_line(), verdict_line(verdict)):
         console.print(line, soft_wrap=True, highlight=False)

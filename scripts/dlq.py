@@ -1,6 +1,7 @@
 """`latchline dlq`: dead letters, for whoever is on call."""
 
 import json
+import signal
 import time
 from typing import Annotated
 
@@ -32,6 +33,9 @@ def dlq() -> None:
     ls shows how the six queues stand, peek what lies in them, redrive sends letters again, park
     sets aside what cannot succeed. Nothing is ever dropped.
     """
+    # Like Ctrl-C: letters that are being looked at are put back.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.default_int_handler)
 
 
 @app.command(name="ls")
@@ -90,7 +94,7 @@ def peek(
     """
     from rich.console import Console
 
-    from operations.letters import look
+    from operations.walk import look
     from scripts.deployment import find_target
     from scripts.dlq_clients import require, sqs_client
     from scripts.dlq_screens import letter_json, print_letters

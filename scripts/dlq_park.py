@@ -58,11 +58,11 @@ def park(
     """
     from rich.console import Console
 
-    from operations.letters import HIDDEN_S, look
     from operations.parking import Decision, intend
     from operations.parking import park as set_aside
     from operations.selection import parse_queue
     from operations.sources import QueueSource
+    from operations.walk import look
     from scripts.deployment import find_target
     from scripts.dlq_clients import require, sqs_client
     from scripts.dlq_redrive import interruptible, print_plan
@@ -92,7 +92,7 @@ def park(
         raise typer.Exit(EXIT_DIFFERENT if letters else 0)
     stop = threading.Event()
     with interruptible(stop):
-        source = QueueSource(sqs, source_queue, url, hidden_s=HIDDEN_S)
+        source = QueueSource(sqs, source_queue, url)
         ledger = set_aside(source, parking, decision, selection, stop)
     if as_json:
         steps: list[dict[str, Any]] = [step.as_json() for step in ledger.steps]

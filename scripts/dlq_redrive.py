@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from operations.redrive import Redrive
 
 REFRESHES_PER_S = 4
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""SIGHUP: the line to the machine broke, or its window was closed."""
 
 
 def redrive(
@@ -196,7 +198,7 @@ def interruptible(stop: threading.Event) -> Iterator[None]:
             raise KeyboardInterrupt
         stop.set()
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, end) for number in ENDING}
     try:
         yield
     finally:

@@ -230,7 +230,7 @@ class Running:
         sent = sum(1 for step in steps if step.destinations)
         good = sum(1 for step in steps if step.fate.good)
         rate = self._redrive.pace.per_second
-        total = self._redrive.expected
+        total, hidden = self._redrive.expected, self._redrive.hidden
         grid = Table.grid(padding=(0, 1))
         speed = "" if rate is None else f"{rate:.1f}/s"
         grid.add_row(
@@ -238,6 +238,6 @@ class Running:
             f"{sent} of about {total} sent",
             speed,
             f"{good} seen to arrive",
-            "(Ctrl-C ends in order)",
+            f"waiting for {hidden} that somebody else has" if hidden else "(Ctrl-C ends in order)",
         )
         return grid

@@ -28,6 +28,15 @@ def verify(
             dir_okay=False,
         ),
     ] = None,
+    parked: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="What dlq park --export took out of quarantine; counts as parked. May be"
+            " repeated.",
+            dir_okay=False,
+            exists=True,
+        ),
+    ] = None,
     timeout: Annotated[
         float, typer.Option(min=0, help="Seconds to wait for events still on their way.")
     ] = 30.0,
@@ -41,11 +50,13 @@ def verify(
     """
     from rich.console import Console
 
+    from operations.parked import parked_of
     from scripts.deployment import default_truth, find_target
     from scripts.errors import CommandError
     from scripts.running import exit_with, print_verdict, verdict_line
     from simulators.ground_truth import read_ground_truth
     from simulators.observation import read_observation
+    from simulators.verdict import Finding, View
     from simulators.verification import verify as compare
 
     truth_file = truth or default_truth(name, stage)
@@ -56,7 +67,9 @@ def verify(
         raise CommandError(f"{seen} does not exist")
     done = read_ground_truth(truth_file)
     picture = read_observation(seen_file) if seen_file.exists() else None
-    verdict = compare(find_target(name, stage), done, picture, timeout_s=timeout)
+    target = find_target(name, stage)
+    with parked_of(target, parked or ()) as looked_up:
+        verdict = compare(target, done, picture, parked=looked_up, timeout_s=timeout)
     if as_json:
         typer.echo(json.dumps(verdict.as_json(), indent=2))
     else:
@@ -71,6 +84,8 @@ def verify(
         print_verdict(verdict, console)
         if done.malformed:
             console.print(parked_line(verdict), soft_wrap=True, highlight=False)
+            if verdict.count(Finding.LOST, View.QUARANTINE) and not parked:
+                console.print("taken out with latchline dlq park? name the file: --parked FILE")
         console.print(verdict_line(verdict), soft_wrap=True, highlight=False)
     exit_with(verdict)
 

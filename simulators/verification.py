@@ -4,14 +4,13 @@ That is the table with its history, what a subscriber saw, and the quarantine.
 """
 
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 
 from simulators.ground_truth import GroundTruth
 from simulators.observation import Picture
-from simulators.table import QuarantineReader, queue_depths, read_history, read_tiles
+from simulators.table import queue_depths, read_history, read_tiles
 from simulators.target import Target
-from simulators.verdict import Finding, Stored, Verdict, View, judge
+from simulators.verdict import Finding, Parked, Stored, Verdict, View, judge
 
 POLL_S = 0.5
 QUIET_S = 5.0
@@ -25,12 +24,14 @@ def verify(
     truth: GroundTruth,
     picture: Picture | None,
     *,
+    parked: Callable[[], Iterable[Parked]] | None = None,
     timeout_s: float = 30.0,
 ) -> Verdict:
     """Judge, and as long as events are missing from the table give them time to arrive.
 
     Returns the last verdict when nothing is missing, when the pipeline has gone quiet, or when time
-    is up. `picture` is what a subscriber saw and is judged as it is.
+    is up. `picture` is what a subscriber saw and is judged as it is; `parked` is asked each time
+    for all that was set aside, and without it the quarantine is not judged.
     """
     resource = target.session.resource("dynamodb", endpoint_url=target.endpoint_url)
     table = resource.Table(target.table)
@@ -39,38 +40,24 @@ def verify(
     seen = None if picture is None else list(shown(picture))
     deadline = time.monotonic() + timeout_s
     missing, since = -1, time.monotonic()
-    with quarantine_of(target, sqs) as quarantine:
-        while True:
-            verdict = judge(
-                truth,
-                tiles=read_tiles(table, sorted(truth.buildings)),
-                history=read_history(table, sorted(truth.things)),
-                seen=seen,
-                unwatched=() if picture is None else picture.unwatched,
-                parked=None if quarantine is None else quarantine.look(),
-            )
-            still = sum(verdict.count(Finding.LOST, view) for view in MAY_COME)
-            now = time.monotonic()
-            if still != missing:
-                missing, since = still, now
-            if not still or now >= deadline:
-                return verdict
-            if now - since >= QUIET_S and not any(queue_depths(sqs, queues).values()):
-                return verdict
-            time.sleep(min(POLL_S, max(0.0, deadline - now)))
-
-
-@contextmanager
-def quarantine_of(target: Target, sqs: object) -> Iterator[QuarantineReader | None]:
-    """Look into the target's quarantine, if it names one, and leave it as it was."""
-    if "quarantine" not in target.queues:
-        yield None
-        return
-    reader = QuarantineReader(sqs, target.queues["quarantine"])
-    try:
-        yield reader
-    finally:
-        reader.release()
+    while True:
+        verdict = judge(
+            truth,
+            tiles=read_tiles(table, sorted(truth.buildings)),
+            history=read_history(table, sorted(truth.things)),
+            seen=seen,
+            unwatched=() if picture is None else picture.unwatched,
+            parked=None if parked is None else parked(),
+        )
+        still = sum(verdict.count(Finding.LOST, view) for view in MAY_COME)
+        now = time.monotonic()
+        if still != missing:
+            missing, since = still, now
+        if not still or now >= deadline:
+            return verdict
+        if now - since >= QUIET_S and not any(queue_depths(sqs, queues).values()):
+            return verdict
+        time.sleep(min(POLL_S, max(0.0, deadline - now)))
 
 
 def shown(picture: Picture) -> Iterable[Stored]:

@@ -10,7 +10,6 @@ import {
 } from 'aws-amplify/auth';
 import { ApiError } from './api/graphql';
 import type { Config } from './config';
-import { forget } from './recent';
 
 const OPERATORS = 'operators';
 const BUILDING = 'building:';
@@ -71,7 +70,6 @@ export async function answerChallenge(response: string): Promise<void> {
 
 export async function signOut(): Promise<void> {
   await amplifySignOut().catch(() => undefined); // Tokens here are gone even if Cognito is.
-  forget();
   session.value = { kind: 'signed-out', notice: null };
 }
 

@@ -149,3 +149,18 @@ async def test_two_managers_see_the_same_flip(
         await visitor.open_building(lockers.building, manager)
     device.send(device.controller.open("d02", now_ms()))
     await asyncio.gather(*(visitor.sees("l01", "d02", "open") for visitor in watching))
+
+
+async def test_an_operator_finds_every_building(
+    visitors: Visitors, lockers: Lockers, operator: Person
+):
+    """By its name in the list, without being in the building's group."""
+    await lockers.connect()
+    visitor = await visitors.arrive()
+    await visitor.open_building(lockers.building, operator)
+    await visitor.sees("l01", "d01", "vacant")
+    await visitor.go("#/buildings")
+    link = visitor.page.get_by_role("link", name=lockers.building)
+    await expect(link).to_be_visible(timeout=PATIENCE_MS)
+    await link.click()
+    await visitor.is_live()

@@ -17,6 +17,7 @@ from pathlib import Path
 from local.faults.outcomes import DELIVERED_AGAIN, REDRIVEN
 from local.faults.plan import Fault, Report, Rule
 from local.faults.switch import FaultSwitch
+from operations.parked import parked_of
 from simulators.fleet import Fleet, FleetPlan
 from simulators.ground_truth import Run, TruthWriter, read_ground_truth
 from simulators.observation import ObservationWriter, ViewerRun, read_observation
@@ -133,13 +134,7 @@ class Campaign:
         await asyncio.to_thread(self._queues.shorten, self._weather.visibility_s)
         fleet, complaints = await self._play()
         letters = await asyncio.to_thread(self._queues.fanout_letters)
-        verdict = await asyncio.to_thread(
-            verify,
-            self._target,
-            read_ground_truth(self._files.truth),
-            read_observation(self._files.seen),
-            timeout_s=MENDED_S,
-        )
+        verdict = await asyncio.to_thread(self._verify)
         result = Result(
             verdict=verdict,
             report=self._switch.report(),
@@ -173,6 +168,11 @@ class Campaign:
             if depths[name]
         ]
         return result
+
+    def _verify(self) -> Verdict:
+        done, seen = read_ground_truth(self._files.truth), read_observation(self._files.seen)
+        with parked_of(self._target) as parked:
+            return verify(self._target, done, seen, parked=parked, timeout_s=MENDED_S)
 
     async def _play(self) -> tuple[Fleet, list[str]]:
         plan, files = self._plan, self._files

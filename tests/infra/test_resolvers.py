@@ -143,13 +143,18 @@ def test_a_building_is_closed_to_everybody_else(
     [(OPERATOR, True), (MACHINE, True), (GRANTED, False), (NO_GROUP, False)],
     ids=["ops", "iam", "manager", "no-group"],
 )
-def test_attention_is_for_operators(
-    runtime: Runtime, identity: dict[str, Any], allowed: bool
+@pytest.mark.parametrize(
+    ("field", "arguments"), [("Query.attention", {"status": "forced"}), ("Query.buildings", {})]
+)
+def test_what_spans_all_buildings_is_for_operators(
+    runtime: Runtime,
+    field: str,
+    arguments: dict[str, Any],
+    identity: dict[str, Any],
+    allowed: bool,
 ) -> None:
-    """It spans all buildings, so no grant of one building is enough."""
-    answer = runtime(
-        "Query.attention", "request", identity=identity, arguments={"status": "forced"}
-    )
+    """No grant of one building is enough."""
+    answer = runtime(field, "request", identity=identity, arguments=arguments)
     assert ("error" not in answer) is allowed
 
 
@@ -213,6 +218,7 @@ def test_the_limits_bounds_are_allowed(runtime: Runtime, limit: int) -> None:
     ("field", "arguments"),
     [
         ("Query.attention", {"status": "fault"}),
+        ("Query.buildings", {}),
         ("Query.lockerHistory", {**BUILDING, "lockerId": "l"}),
     ],
 )
@@ -236,6 +242,16 @@ def test_history_answers_events_with_their_ids(runtime: Runtime) -> None:
     assert page["nextToken"] is None
 
 
+def test_buildings_are_one_partition(runtime: Runtime) -> None:
+    """Names only, in the order of the sort key, page by page."""
+    request = runtime.request("Query.buildings", arguments={"limit": 2, "nextToken": "more"})
+    item = plain(items.building_item("maple-court"))
+    assert request["query"]["expressionValues"] == {":pk": {"S": item["pk"]}}
+    assert (request["limit"], request["nextToken"]) == (2, "more")
+    page = runtime.response("Query.buildings", result={"items": [item], "nextToken": "on"})
+    assert page == {"buildingIds": ["maple-court"], "nextToken": "on"}
+
+
 def test_attention_asks_the_sparse_index(runtime: Runtime) -> None:
     """By status, newest first."""
     request = runtime.request("Query.attention", arguments={"status": "offline"})
@@ -257,7 +273,9 @@ def test_attention_answers_doors_and_lockers(runtime: Runtime) -> None:
     assert locker["locker"] == items.graphql_locker(locker_item())
 
 
-@pytest.mark.parametrize("field", ["Query.building", "Query.lockerHistory", "Query.attention"])
+@pytest.mark.parametrize(
+    "field", ["Query.building", "Query.buildings", "Query.lockerHistory", "Query.attention"]
+)
 def test_an_error_of_the_table_is_an_error_of_the_field(runtime: Runtime, field: str) -> None:
     """Never an empty page: a viewer would believe it."""
     error = {"message": "throttled", "type": "DynamoDB:ThrottlingException"}

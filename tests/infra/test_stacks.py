@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from iot_rules import rule_sql
+from iot_rules.contract_documents import BUS_SOURCE, BUS_TYPE
 from pipeline.settings import FanoutSettings, ProjectorSettings
 from tests.support.templates import ROOT, Assembly, Resource
 
@@ -264,3 +265,12 @@ def test_every_deployment_leaves_a_version_to_go_back_to(assembly: Assembly) -> 
     assert functions == {each.id for each in assembly.resources("AWS::Lambda::Function")}
     for version in versions:
         assert version.body["DeletionPolicy"] == "Retain", version
+
+
+def test_the_bus_carries_what_its_contract_says(assembly: Assembly) -> None:
+    """Source and type of docs/contract/asyncapi.json are those that pipe and rule agree on."""
+    target = assembly.only("AWS::Pipes::Pipe").properties["TargetParameters"]
+    sent = target["EventBridgeEventBusParameters"]
+    assert (sent["Source"], sent["DetailType"]) == (BUS_SOURCE, BUS_TYPE)
+    pattern = assembly.only("AWS::Events::Rule").properties["EventPattern"]
+    assert (pattern["source"], pattern["detail-type"]) == ([BUS_SOURCE], [BUS_TYPE])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from operations.errors import OperationsError
-from operations.letters import HIDDEN_S, Queue
+from operations.letters import Queue
 from operations.parking import Decision, FileParking, Parking, QuarantineParking, park, read_parked
 from operations.plan import Fate, Ledger
 from operations.redrive import Orders
@@ -30,7 +30,7 @@ def bench(aws: Aws) -> DlqBench:
 def set_aside(
     bench: DlqBench, queue: Queue, parking: Parking, selection: Selection | None = None
 ) -> Ledger:
-    source = QueueSource(bench.sqs, queue, bench.urls[queue], hidden_s=HIDDEN_S)
+    source = QueueSource(bench.sqs, queue, bench.urls[queue])
     return park(source, parking, WHY, selection or Selection(), threading.Event())
 
 

@@ -336,7 +336,7 @@ def test_what_is_looked_at_is_hidden_until_it_is_released(bench: DlqBench):
     """Then whoever looks next sees all letters."""
     bench.put("projector_dlq", *(bench.event(seq) for seq in range(1, 25)))
     url = bench.urls["projector_dlq"]
-    source = QueueSource(bench.sqs, Queue.PROJECTOR_DLQ, url, hidden_s=60)
+    source = QueueSource(bench.sqs, Queue.PROJECTOR_DLQ, url)
     seen = [source.page(), source.page()]
     assert [len(page) for page in seen] == [10, 10]
     assert len(bench.look("projector_dlq")) == 4

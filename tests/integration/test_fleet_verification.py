@@ -2,22 +2,31 @@
 
 import base64
 import json
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
 
+from operations.errors import OperationsError
+from operations.letters import Queue
+from operations.parked import QuarantineReader, parked_of
+from operations.parking import Decision, FileParking
+from operations.parking import park as set_aside
+from operations.selection import Selection
+from operations.sources import QueueSource
 from pipeline.contract import DoorEvent, Thing
 from pipeline.errors import Poison, PoisonReason
 from pipeline.items import history_item, tile_update
 from pipeline.quarantine import Parked, attributes
 from simulators.controller import Controller, DoorState, Emission
 from simulators.ground_truth import GroundTruth, Outcome, Run, TrueEvent, TrueMalformed
-from simulators.table import QuarantineReader, queue_depths, read_history, read_tiles
+from simulators.table import queue_depths, read_history, read_tiles
 from simulators.target import Target
-from simulators.verdict import Finding, View
+from simulators.verdict import Finding, Verdict, View
 from simulators.verification import verify
 
 pytestmark = pytest.mark.integration
@@ -201,6 +210,12 @@ def quarantine(target: Target) -> tuple[Target, str]:
     return target.model_copy(update={"queues": {**target.queues, "quarantine": url}}), url
 
 
+def verdict_on(target: Target, truth: GroundTruth, *files: Path) -> Verdict:
+    """Judge with the quarantine, and with what was taken out of it into files."""
+    with parked_of(target, files) as parked:
+        return verify(target, truth, None, parked=parked, timeout_s=0)
+
+
 def test_the_quarantine_is_judged_and_left_as_it_was(
     dynamodb: Any, quarantine: tuple[Target, str]
 ) -> None:
@@ -217,7 +232,7 @@ def test_the_quarantine_is_judged_and_left_as_it_was(
             TrueMalformed(THING, "d01", PoisonReason.FIELD_TYPE, payload, acknowledged=True)
         )
     for _ in range(2):
-        verdict = verify(target, truth, None, timeout_s=0)
+        verdict = verdict_on(target, truth)
         assert verdict.ok, verdict.differences
         assert verdict.checked[View.QUARANTINE] == 25
 
@@ -233,9 +248,52 @@ def test_a_spoiled_publish_parked_for_another_reason_is_wrong(
         TrueMalformed(THING, "d01", PoisonReason.FIELD_TYPE, payload, acknowledged=True)
         for payload in (b"one", b"two")
     ]
-    verdict = verify(target, truth, None, timeout_s=0)
+    verdict = verdict_on(target, truth)
     assert verdict.count(Finding.WRONG, View.QUARANTINE) == 1
     assert verdict.count(Finding.LOST, View.QUARANTINE) == 1
+
+
+def export(target: Target, url: str, file: Path) -> None:
+    """Take all of quarantine out into a file, as `dlq park --export` does."""
+    why = Decision("ada", "the lab's", BOOT_S * 1000)
+    source = QueueSource(target.client("sqs"), Queue.QUARANTINE, url)
+    assert set_aside(source, FileParking(file), why, Selection(), threading.Event()).good
+
+
+def test_what_was_taken_out_of_quarantine_counts_as_parked(
+    dynamodb: Any, quarantine: tuple[Target, str], tmp_path: Path
+) -> None:
+    """In one file or in several; without them it is lost, and a wrong reason is still wrong."""
+    target, url = quarantine
+    truth = truth_of([])
+    files = [tmp_path / "one.jsonl", tmp_path / "two.jsonl"]
+    for file, reason in zip(
+        files, (PoisonReason.FIELD_TYPE, PoisonReason.TOPIC_INVALID), strict=True
+    ):
+        payload = file.stem.encode()
+        park(target, url, payload, reason)
+        truth.malformed.append(
+            TrueMalformed(THING, "d01", PoisonReason.FIELD_TYPE, payload, acknowledged=True)
+        )
+        export(target, url, file)
+    assert verdict_on(target, truth).count(Finding.LOST, View.QUARANTINE) == 2
+    found = verdict_on(target, truth, *files)
+    assert found.count(Finding.LOST) == 0
+    assert found.count(Finding.WRONG, View.QUARANTINE) == 1
+    assert verdict_on(target, truth, files[0]).count(Finding.LOST, View.QUARANTINE) == 1
+
+
+def test_a_file_that_holds_no_letters_is_named(
+    quarantine: tuple[Target, str], tmp_path: Path
+) -> None:
+    """With its line: a verdict on half of what was parked would be none."""
+    file = tmp_path / "notes.txt"
+    file.write_text("garbage\n")
+    with (
+        pytest.raises(OperationsError, match=r"notes\.txt, line 1"),
+        parked_of(quarantine[0], [file]),
+    ):
+        pass
 
 
 def test_what_no_locker_published_is_passed_over(quarantine: tuple[Target, str]) -> None:

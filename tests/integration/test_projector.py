@@ -357,6 +357,27 @@ def test_presence_greys_and_revives_a_locker(bench: TestBench):
     assert locker["revision"] == {"N": "3"}
 
 
+def test_a_new_locker_puts_its_building_on_the_list(bench: TestBench):
+    """Before its own item, and only then: what connects again writes one item, as ever."""
+    writes = []
+
+    def note(arguments):
+        writes.append(arguments["Item"]["sk"]["S"])
+
+    bench.dynamodb.faults["put_item"] = note
+    bench.project(presence_envelope(connected=True, session="s1", counter=1))
+    assert writes == ["BUILDING#maple-court", "LOCKER#l03"]
+    bench.project(presence_envelope(connected=True, at=RECEIVED_AT + 9, session="s2", counter=2))
+    assert writes[2:] == ["LOCKER#l03"]
+    (building,) = bench.aws.items("BUILDING#")
+    assert building == {
+        "pk": {"S": "BUILDINGS"},
+        "sk": {"S": "BUILDING#maple-court"},
+        "entity": {"S": "BUILDING"},
+        "building": {"S": "maple-court"},
+    }
+
+
 def test_presence_told_twice_or_late_changes_nothing(bench: TestBench):
     """A duplicate, and the end of a session that was taken over, leave the locker connected."""
     bench.project(presence_envelope(connected=True, at=RECEIVED_AT + 50, session="s2", counter=2))
@@ -375,7 +396,12 @@ def test_presence_told_twice_or_late_changes_nothing(bench: TestBench):
 def test_a_lost_race_for_the_locker_is_run_again(bench: TestBench):
     """A revision that moved between read and write is read again, not overwritten."""
     lost = refusal("ConditionalCheckFailedException", "PutItem")
-    bench.dynamodb.faults["put_item"] = first(2, lost)
+    losing = first(2, lost)
+
+    def conditional_only(arguments: dict[str, object]) -> object:
+        return losing(arguments) if "ConditionExpression" in arguments else None
+
+    bench.dynamodb.faults["put_item"] = conditional_only
     assert bench.project(presence_envelope(connected=True)) == []
     assert bench.dynamodb.calls["get_item"] == 3
 

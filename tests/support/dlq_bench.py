@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from operations.arrival import Arrivals
-from operations.letters import Letter, Queue, look
+from operations.letters import Letter, Queue
 from operations.proof import Proof
 from operations.redrive import Orders, Redrive
 from operations.republish import Republisher
+from operations.walk import look
 from pipeline.contract import Kind
 from tests.support.aws import TABLE, Aws, FaultyClient
 from tests.support.dead_letters import string_attributes

@@ -53,6 +53,11 @@ def test_nothing_imports_scripts(package: str):
     assert "scripts" not in package_imports(package)
 
 
+def test_simulators_stand_beside_operations():
+    """Who judges what a fleet did may know the fleet; the fleet does not know the tools."""
+    assert "operations" not in package_imports("simulators")
+
+
 def test_pipeline_knows_no_emulator():
     """What runs on the laptop is what runs on AWS."""
     for file in (ROOT / "pipeline").rglob("*.py"):

@@ -1,11 +1,14 @@
 // The GraphQL documents with the types that `npm run codegen` made of them and the schema.
 import attention from './attention.graphql?raw';
 import building from './building.graphql?raw';
+import buildings from './buildings.graphql?raw';
 import lockerHistory from './lockerHistory.graphql?raw';
 import onTiles from './onTiles.graphql?raw';
 import type {
   AttentionListQuery,
   AttentionListQueryVariables,
+  BuildingListQuery,
+  BuildingListQueryVariables,
   BuildingQuery,
   BuildingQueryVariables,
   LockerHistoryQuery,
@@ -24,6 +27,9 @@ export const ATTENTION: Document<AttentionListQuery, AttentionListQueryVariables
   text: attention,
 };
 export const BUILDING: Document<BuildingQuery, BuildingQueryVariables> = { text: building };
+export const BUILDINGS: Document<BuildingListQuery, BuildingListQueryVariables> = {
+  text: buildings,
+};
 export const LOCKER_HISTORY: Document<LockerHistoryQuery, LockerHistoryQueryVariables> = {
   text: lockerHistory,
 };

@@ -62,6 +62,18 @@ export type BuildingQuery = {
   };
 };
 
+export type BuildingListQueryVariables = Exact<{
+  limit?: number | null | undefined;
+  nextToken?: string | null | undefined;
+}>;
+
+export type BuildingListQuery = {
+  readonly buildings: {
+    readonly nextToken: string | null;
+    readonly buildingIds: ReadonlyArray<string>;
+  };
+};
+
 export type LockerHistoryQueryVariables = Exact<{
   buildingId: string;
   lockerId: string;

@@ -68,9 +68,9 @@ function Page({ state, person }: { readonly state: AppState; readonly person: Pe
         window.location.replace(buildingUrl(only));
         return null;
       }
-      return <BuildingsPage person={person} />;
+      return <BuildingsPage client={state.api.client} person={person} />;
     case 'buildings':
-      return <BuildingsPage person={person} />;
+      return <BuildingsPage client={state.api.client} person={person} />;
     case 'building':
       return watched && <BuildingPage key={watched.buildingId} live={watched} />;
     case 'locker':

@@ -3,7 +3,6 @@ import { useEffect, useMemo } from 'preact/hooks';
 import type { GraphqlClient } from '../api/graphql';
 import type { Attention } from '../api/types';
 import { ATTENTIONS, AttentionList, type AttentionItem, type Section } from '../live/attention';
-import { remember } from '../recent';
 import { buildingUrl, lockerUrl } from '../route';
 import type { Person } from '../session';
 import { exactTimeOf, isoOf, timeOf } from '../time';
@@ -43,10 +42,6 @@ function List({ client }: { readonly client: GraphqlClient }) {
   useTitle('Attention');
   const view = list.view.value;
   const failure = list.failure.value;
-  useEffect(() => {
-    const sections = Object.values(view?.sections ?? {});
-    remember(sections.flatMap((section) => section.items.map((item) => item.buildingId)));
-  }, [view]);
   return (
     <div class="narrow">
       <div class="page-head">

@@ -5,7 +5,6 @@ import { now } from '../clock';
 import { freshness } from '../live/feed';
 import type { LiveBuilding } from '../live/live';
 import { findings, type Finding } from '../live/overview';
-import { remember } from '../recent';
 import { leftOpenMinutes } from '../settings';
 import { announce } from './announcer';
 import { DoorBoard } from './board';
@@ -27,9 +26,6 @@ export function BuildingPage({ live }: { readonly live: LiveBuilding }) {
   const waiting = useComputed(() => found.value.length).value;
   useAnnouncements(live, found);
   useTitle(live.buildingId, waiting);
-  useEffect(() => {
-    if (doors > 0) remember([live.buildingId]);
-  }, [live, doors]);
 
   if (state.value === 'refused') return <Refused building={live.buildingId} />;
   return (

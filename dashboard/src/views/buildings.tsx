@@ -1,18 +1,23 @@
-// The buildings one may open. An operator may open any, and the API has no list of them.
+// The buildings one may open: a manager's own, an operator's all.
 import { useSignal } from '@preact/signals';
+import { useEffect, useMemo } from 'preact/hooks';
+import type { GraphqlClient } from '../api/graphql';
+import { BuildingList } from '../live/buildings';
 import { buildingUrl } from '../route';
-import { recentBuildings } from '../recent';
 import type { Person } from '../session';
 import { ChevronIcon } from './icons';
 import { Message } from './message';
 import { useTitle } from './title';
 
-export function BuildingsPage({ person }: { readonly person: Person }) {
+interface BuildingsPageProps {
+  readonly client: GraphqlClient;
+  readonly person: Person;
+}
+
+export function BuildingsPage({ client, person }: BuildingsPageProps) {
   useTitle('Buildings');
-  const known = person.operator
-    ? [...new Set([...person.buildings, ...recentBuildings.value])].sort()
-    : person.buildings;
-  if (known.length === 0 && !person.operator) {
+  if (person.operator) return <AllBuildings client={client} />;
+  if (person.buildings.length === 0) {
     return (
       <Message title="No building yet">
         <p>
@@ -25,26 +30,58 @@ export function BuildingsPage({ person }: { readonly person: Person }) {
   return (
     <div class="narrow">
       <h1>Buildings</h1>
-      {person.operator && <OpenBuilding />}
-      {known.length > 0 && (
-        <ul class="building-list panel">
-          {known.map((building) => (
-            <li key={building}>
-              <a href={buildingUrl(building)}>
-                <span>{building}</span>
-                <ChevronIcon />
-              </a>
-            </li>
-          ))}
-        </ul>
-      )}
-      {person.operator && (
-        <p class="muted">
-          Listed are the buildings of your groups, those on the{' '}
-          <a href="#/attention">attention list</a>, and those opened here before.
-        </p>
+      <List buildingIds={person.buildings} />
+    </div>
+  );
+}
+
+function AllBuildings({ client }: { readonly client: GraphqlClient }) {
+  const list = useMemo(() => new BuildingList(client), [client]);
+  useEffect(
+    () => () => {
+      list.stop();
+    },
+    [list],
+  );
+  const names = list.names.value;
+  const failure = list.failure.value;
+  return (
+    <div class="narrow">
+      <h1>Buildings</h1>
+      <OpenBuilding />
+      <p class="muted" role="status">
+        {failure !== null && `The list could not be loaded: ${failure}.`}
+        {failure === null && names === null && 'Loading…'}
+        {names?.buildingIds.length === 0 && 'No locker has ever connected.'}
+      </p>
+      {names !== null && names.buildingIds.length > 0 && <List buildingIds={names.buildingIds} />}
+      {(failure !== null || (names !== null && names.nextToken !== null)) && (
+        <button
+          type="button"
+          class="button"
+          onClick={() => {
+            void list.more();
+          }}
+        >
+          {failure === null ? 'Load more' : 'Try again'}
+        </button>
       )}
     </div>
+  );
+}
+
+function List({ buildingIds }: { readonly buildingIds: readonly string[] }) {
+  return (
+    <ul class="building-list panel">
+      {buildingIds.map((building) => (
+        <li key={building}>
+          <a href={buildingUrl(building)}>
+            <span>{building}</span>
+            <ChevronIcon />
+          </a>
+        </li>
+      ))}
+    </ul>
   );
 }
 
