@@ -103,6 +103,7 @@ locks: ## resolve the dependencies anew (hashes, no index named)
 	@$(LOCK) --universal --python-version 3.11 --group build --group infra --group bench --group check --group test \
 	  -o locks/laptop.txt pyproject.toml
 	@$(LOCK) --universal --python-version 3.11 -o locks/bench.txt locks/bench.in
+	@$(LOCK) --universal --python-version 3.11 -o locks/audit.txt locks/audit.in
 	@for f in projector fanout; do \
 	  $(LOCK) --python-platform aarch64-manylinux_2_28 --python-version 3.13 -o locks/$$f.txt locks/$$f.in; done
 

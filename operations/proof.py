@@ -11,6 +11,8 @@ from operations.plan import Fate, Step
 from operations.walk import look
 
 POLL_S = (0.2, 2.0)
+WINDOW = 500
+"""Letters looked for at once."""
 COMES_BACK_S = 10.0
 """A poisonous letter is parked within a second; one that cannot be read here is watched so long."""
 LOOK_BACK_S = 3.0
@@ -28,6 +30,8 @@ class Proof:
         Epoch ms by SQS's clock: a letter that is younger came back, or came meanwhile.
     hurry
         When set, looks once more and waits no longer.
+    look_back_s
+        After so long without an arrival it looks for letters that came back.
     """
 
     def __init__(
@@ -38,26 +42,31 @@ class Proof:
         arrivals: Arrivals,
         started_at: int,
         hurry: threading.Event,
+        look_back_s: float = LOOK_BACK_S,
     ) -> None:
         self._sqs = sqs
         self._urls = urls
         self._arrivals = arrivals
         self._started_at = started_at
         self._hurry = hurry
+        self._look_back_s = look_back_s
 
     def settle(
         self, sent: Sequence[Step], *, timeout_s: float, settled: Callable[[Step], None]
     ) -> None:
-        """Give every step its fate, as soon as it is known, by calling `settled`."""
+        """Give every step its fate, as soon as it is known, by calling `settled`.
+
+        Ends when nothing more has arrived for `timeout_s`: a long backlog takes its time.
+        """
         pending = {step.letter.message_id: step for step in sent}
         begin = moved = looked = time.monotonic()
         pause = POLL_S[0]
         while pending:
-            last = self._hurry.is_set() or time.monotonic() - begin >= timeout_s
-            progress = self._take_arrived(pending, settled)
+            last = self._hurry.is_set() or time.monotonic() - moved >= timeout_s
+            progress = self._take_arrived(pending, settled, every=last)
             now = time.monotonic()
             moved = now if progress else moved
-            due = last or now - max(moved, looked) >= LOOK_BACK_S
+            due = last or now - max(moved, looked) >= self._look_back_s
             if pending and due and not self._hurry.is_set():
                 self._take_returned(pending, settled)
                 looked = time.monotonic()
@@ -70,15 +79,31 @@ class Proof:
         for step in pending.values():
             settled(_with(step, Fate.SENT, "not in the table yet"))
 
-    def _take_arrived(self, pending: dict[str, Step], settled: Callable[[Step], None]) -> bool:
-        events = {step.letter.event for step in pending.values() if step.letter.event is not None}
-        arrived = self._arrivals.arrived(events)
-        found = [step for step in pending.values() if step.letter.event in arrived]
-        for step in found:
-            del pending[step.letter.message_id]
-            where = "locker" if step.letter.door is None else "history and tile"
-            settled(_with(step, Fate.ARRIVED, where))
-        return bool(found)
+    def _take_arrived(
+        self, pending: dict[str, Step], settled: Callable[[Step], None], *, every: bool
+    ) -> bool:
+        """Look at those sent first; at more of them, or at all, as long as most are there.
+
+        A queue is worked off roughly in order, and each look costs two reads a letter.
+        """
+        progress = False
+        names = list(pending)
+        for start in range(0, len(names), WINDOW):
+            window = [pending.pop(name) for name in names[start : start + WINDOW]]
+            events = {step.letter.event for step in window if step.letter.event is not None}
+            arrived = self._arrivals.arrived(events)
+            found = [step for step in window if step.letter.event in arrived]
+            for step in found:
+                where = "locker" if step.letter.door is None else "history and tile"
+                settled(_with(step, Fate.ARRIVED, where))
+            # To the end: next time others are looked at first.
+            pending |= {
+                step.letter.message_id: step for step in window if step.letter.event not in arrived
+            }
+            progress = progress or bool(found)
+            if not every and 2 * len(found) < len(window):
+                break
+        return progress
 
     def _take_returned(self, pending: dict[str, Step], settled: Callable[[Step], None]) -> None:
         returned = self._returned()

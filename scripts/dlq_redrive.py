@@ -3,7 +3,7 @@
 import json
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -63,7 +63,7 @@ def redrive(
     wait: Annotated[
         float,
         typer.Option(
-            min=0, metavar="SECONDS", help="How long the last may take until it is not seen."
+            min=0, metavar="SECONDS", help="Stop waiting when nothing has arrived for so long."
         ),
     ] = 60.0,
     even_refused: Annotated[
@@ -129,7 +129,7 @@ def redrive(
     console = Console()
     if not yes:
         planned = work.plan(queues) if parked is None else work.plan_letters(parked)
-        print_plan(planned, as_json, console)
+        print_plan(planned, as_json, console, orders.selection.buildings)
         raise typer.Exit(EXIT_DIFFERENT if planned else 0)
     with interruptible(stop), drawing(Running(work), hidden=as_json):
         if parked is None:
@@ -145,7 +145,10 @@ def redrive(
         raise typer.Exit(EXIT_DIFFERENT)
 
 
-def print_plan(planned: "Sequence[Step]", as_json: bool, console: "Console") -> None:
+def print_plan(
+    planned: "Sequence[Step]", as_json: bool, console: "Console", buildings: Collection[str] = ()
+) -> None:
+    from operations.plan import APPSYNC
     from scripts.dlq_screens import print_hints, print_steps
 
     if as_json:
@@ -158,6 +161,14 @@ def print_plan(planned: "Sequence[Step]", as_json: bool, console: "Console") -> 
         return
     print_steps(planned, console)
     print_hints(planned, console)
+    if any(APPSYNC in step.destinations for step in planned):
+        whose = ", ".join(sorted(buildings)) or "every registered building"
+        console.print(
+            f"  {APPSYNC}: the tiles that the stream's records name (AWS keeps them for 24 h), else"
+            f" the tiles of {whose}",
+            soft_wrap=True,
+            highlight=False,
+        )
     going = sum(1 for step in planned if step.goes)
     if going:
         console.print(f"a dry run: nothing was touched. {going} letters would go; --yes does it")

@@ -34,7 +34,6 @@ def verify(
             help="What dlq park --export took out of quarantine; counts as parked. May be"
             " repeated.",
             dir_okay=False,
-            exists=True,
         ),
     ] = None,
     timeout: Annotated[

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from pipeline.contract import Kind
+from scripts.cli import app
 from simulators.target import Target
-from tests.support.cli_stack import CliStack, latchline
+from tests.support.cli_stack import CliStack
 from tests.support.dead_letters import (
     BUS_ATTRIBUTES,
     bus_event,
@@ -149,6 +151,25 @@ def test_a_pointer_publishes_current_tiles(desk: Desk, target: Target):
     assert letter["detail"] == "1 items of 1 buildings, from the shard"
 
 
+def test_a_pointer_whose_shard_is_gone_publishes_the_building_that_a_person_names(desk: Desk):
+    """--building names whose tiles to push; a building that there is not consumes no letter."""
+    desk.put("projector", desk.event(1))
+    wait_for(
+        lambda: desk.stack.run("trace", f"{desk.thing}/d01").returncode == 0,
+        timeout_s=60,
+        what="the tile",
+    )
+    desk.put("fanout_dlq", stream_failure())
+    wrong = desk.dlq("redrive", "fanout_dlq", "--building", "nowhere", "--yes", status=1)
+    assert "no tile of building nowhere" in wrong["problems"][0]
+    plan = desk.stack.run("dlq", "redrive", "fanout_dlq", "--building", desk.building)
+    assert f"else the tiles of {desk.building}" in plan.stdout
+    done = desk.dlq("redrive", "fanout_dlq", "--building", desk.building, "--yes")
+    (letter,) = done["letters"]
+    assert letter["fate"] == "published"
+    assert letter["detail"].startswith("1 items of 1 buildings, from the snapshots of those named")
+
+
 def test_screens_are_for_people(desk: Desk):
     """Text names building, locker, door, kind, reason and place; the plan says what to do next."""
     desk.put("projector_dlq", desk.event(5))
@@ -179,8 +200,9 @@ def test_screens_are_for_people(desk: Desk):
 )
 def test_what_cannot_be_is_said_clearly(arguments: tuple[str, ...], words: str, tmp_path: Path):
     """One message that names the value, exit status 2, no traceback."""
-    refused = latchline("dlq", *arguments, home=tmp_path)
-    message = " ".join((refused.stdout + refused.stderr).split())
-    assert refused.returncode == 2, message
+    environment = {"LATCHLINE_HOME": str(tmp_path), "COLUMNS": "200"}
+    refused = CliRunner().invoke(app, ["dlq", *arguments], env=environment)
+    message = " ".join((refused.output).split())
+    assert refused.exit_code == 2, message
     assert words in message
     assert "Traceback" not in message

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from pipeline.contract import Kind, Thing, TileStatus
+from scripts.cli import app
 from simulators.target import Target
-from tests.support.cli_stack import CliStack, latchline
+from tests.support.cli_stack import CliStack
 from tests.support.lambda_events import payload
 from tests.support.lockers import Lockers, now_ms, publish_raw
 from tests.support.wait import eventually
@@ -173,8 +175,9 @@ def empty(target: Target, queue: str, thing: str) -> None:
 )
 def test_what_cannot_be_is_said_clearly(arguments: tuple[str, ...], words: str, tmp_path: Path):
     """One message that names the value, exit status 2, no traceback."""
-    refused = latchline(*arguments, home=tmp_path)
-    message = refused.stdout + refused.stderr
-    assert refused.returncode == 2, message
+    environment = {"LATCHLINE_HOME": str(tmp_path), "COLUMNS": "200"}
+    refused = CliRunner().invoke(app, [*arguments], env=environment)
+    message = refused.output
+    assert refused.exit_code == 2, message
     assert words in message
     assert "Traceback" not in message

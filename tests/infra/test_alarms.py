@@ -187,3 +187,23 @@ def test_what_fails_five_times_is_a_dead_letter(
         deliveries += 1
     assert deliveries == receives
     assert len(aws.sqs.receive_message(QueueUrl=dead)["Messages"]) == 1
+
+
+def test_reasons_are_found_by_the_dashboard(
+    assemblies: dict[str, Assembly],
+    projector: TestBench,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The search names exactly the dimensions that the metric has in Lambda."""
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "latchline-prod-projector")
+    projector.project("not json")
+    lines = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+    (line,) = [each for each in lines if Metric.QUARANTINED_BY_REASON in each]
+    ((dimensions,),) = [each["Dimensions"] for each in line["_aws"]["CloudWatchMetrics"]]
+    body = assemblies["prod-bus"].only("AWS::CloudWatch::Dashboard").properties["DashboardBody"]
+    search = (
+        f"{{{NAMESPACE},{','.join(sorted(dimensions))}}} "
+        f'MetricName=\\"{Metric.QUARANTINED_BY_REASON}\\" service=\\"{line["service"]}\\"'
+    )
+    assert any(search in part for part in body["Fn::Join"][1] if isinstance(part, str))

@@ -54,3 +54,14 @@ def test_silence_is_no_failure_and_no_success(answer: str):
         found = read(answer)
         assert found == Findings()
         assert found.told("it") == "it: not audited, nobody could be asked"
+
+
+def test_an_index_that_knows_nothing_is_told_apart():
+    """A mirror without advisories skips every package: that is no clean bill."""
+    answer = {"dependencies": [{"name": "ours", "skip_reason": "not found"}], "fixes": []}
+    found = Findings()
+    for _lock in range(2):
+        found.add(of_pip_audit(json.dumps(answer)))
+    assert found.told("Python") == (
+        "Python: not audited, nobody could be asked (2 packages are unknown there)"
+    )

@@ -1,6 +1,10 @@
 """The layers: the same bytes from the same lock, small, and nothing in them but libraries."""
 
+import importlib.util
 import io
+import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -11,6 +15,9 @@ from infra.layers import FUNCTIONS, ROOT, build, content_hash, is_built, layer_d
 
 pytestmark = pytest.mark.infra
 
+UV = str(Path(sys.executable).parent / "uv")
+RUNTIME = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six", "urllib3")
+"""AWS: what the runtime python3.13 brings with it; here those of our own interpreter."""
 MAX_ZIPPED = 20_000_000
 UNWANTED = ("*.pyc", "__pycache__", "tests", "bin", "RECORD", "INSTALLER", "boto3", "botocore")
 """boto3 comes with the runtime."""
@@ -67,6 +74,55 @@ def test_two_builds_are_the_same(
             pytest.skip("uv's cache does not hold the wheels")
         raise
     assert content_hash(again) == content_hash(layer)
+
+
+@pytest.fixture
+def python() -> str:
+    """An interpreter of the function's version, where the machine has one."""
+    named = [path for path in (shutil.which("python3.13"),) if path is not None]
+    installed = (Path.home() / ".pyenv" / "versions").glob("3.13*/bin/python")
+    for candidate in [*named, *map(str, installed)]:
+        # A shim may be there without what it stands for.
+        if subprocess.run([candidate, "-c", ""], capture_output=True, check=False).returncode == 0:
+            return candidate
+    pytest.skip("no Python 3.13 on this machine")
+
+
+def test_the_function_starts_with_its_lock_and_nothing_else(
+    function: str, python: str, tmp_path: Path
+) -> None:
+    """Python 3.13, the locked versions (built for this machine) and the runtime's boto3: no more.
+
+    From uv's cache, so that no index is asked.
+    """
+    installed = subprocess.run(
+        [
+            *(UV, "pip", "install", "--offline", "--quiet", "--require-hashes"),
+            *("--python", python, "--target", str(tmp_path)),
+            *("--requirement", str(ROOT / "locks" / f"{function}.txt")),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if installed.returncode != 0:
+        pytest.skip("uv's cache does not hold the wheels")
+    runtime = tmp_path / "runtime"
+    runtime.mkdir()
+    for name in RUNTIME:
+        origin = importlib.util.find_spec(name).origin
+        path = Path(origin).parent if origin.endswith("__init__.py") else Path(origin)
+        (runtime / path.name).symlink_to(path)
+    names = ["pipeline", "aws_lambda_powertools", "pydantic"]
+    code = (
+        f"import sys; sys.path += [{str(ROOT)!r}, {str(tmp_path)!r}, {str(runtime)!r}]\n"
+        f"import pipeline.{function} as part\n"
+        f"print(callable(part.handler), *(name in sys.modules for name in {names}))"
+    )
+    done = subprocess.run(
+        [python, "-I", "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.stdout.split() == ["True"] * 4, done.stderr
 
 
 def test_every_file_counts(tmp_path: Path) -> None:

@@ -166,6 +166,18 @@ def test_a_pointer_to_nowhere_is_no_success(bench: Bench):
         bench.republisher().republish(pointer)
 
 
+def test_a_building_that_is_not_there_is_named(bench: Bench):
+    """A slip of the pen at night publishes nothing, and is no success either."""
+    bench.write(tile("birch-house"))
+    pointer = bench.pointer(0, 0)
+    bench.streams.faults["get_shard_iterator"] = always(
+        refusal("TrimmedDataAccessException", "GetShardIterator")
+    )
+    with pytest.raises(OperationsError, match="no tile of building brich-house"):
+        bench.republisher("brich-house").republish(pointer)
+    assert not bench.server.batches()
+
+
 def test_the_fan_out_s_own_letter_needs_no_shard(bench: Bench):
     """It has the item's key; what the item holds by now is published."""
     image = tile(door="d04", seq=3)

@@ -20,6 +20,8 @@ from tests.support.lambda_events import door_envelope, payload
 from tests.support.projectors import TestBench
 
 BATCH = 10
+LOOK_BACK_S = 0.3
+"""The bench parks within milliseconds."""
 
 
 class NoLongPolls:
@@ -106,6 +108,7 @@ class DlqBench:
                 arrivals=Arrivals(self.aws.dynamodb, TABLE),
                 started_at=started_at,
                 hurry=self.stop,
+                look_back_s=LOOK_BACK_S,
             ),
             republisher=lambda: _given(republisher),
             orders=orders,
