@@ -24,7 +24,7 @@ from tests.support.fleet_broker import Broker, start_broker
 
 pytestmark = pytest.mark.integration
 
-PUBLISH_BURST = 20
+PUBLISH_BURST = 40
 """The broker stamps what has waited in a socket together."""
 PLAN = FleetPlan(lockers=2, buildings=1, doors=2, duration_s=3.0, speed=10.0)
 FIRST, SECOND = PLAN.things
