@@ -18,14 +18,16 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from operations.letters import BATCH, Letter, Queue, decode
 
-HIDDEN_S = 120
+HIDDEN_S = 30
 """Seconds at first. When a third is over, it is doubled: a killed tool leaves letters hidden for
-two minutes, or for about twice as long as it had them."""
+half a minute, or for about twice as long as it had them. The doubling keeps the work small: what a
+walk has in hand for T seconds is renewed log2(T / 10 s) times."""
 MAX_HIDDEN_S = 43_200
 """AWS: the longest visibility timeout, and all that a message may have since it was received."""
 LONG_POLL_S = 1
 READERS = 4
-"""Threads that read a long queue. AWS: a receive takes 20 to 50 ms, most of it waiting."""
+"""Threads that read a long queue, and as many renew, or these could not keep up. AWS: a call takes
+20 to 50 ms, most of it waiting."""
 READERS_FROM = 100
 """Letters asked for; below, one thread has them as soon."""
 
@@ -59,7 +61,7 @@ class Walk:
         self._leases: list[_Lease] = []
         self._numbers = itertools.count()
         self._changing = threading.Lock()
-        self._renewing: threading.Thread | None = None
+        self._renewing: list[threading.Thread] = []
         self._ended = threading.Event()
 
     def page(self) -> list[Letter]:
@@ -124,10 +126,14 @@ class Walk:
             new = [each for each in letters if each.message_id not in self._seen]
             self._seen |= {each.message_id for each in new}
             self._lease(tuple(each.message_id for each in letters), self._hidden_s, now, now)
-            if self._renewing is None:
+            if not self._renewing:
                 self._ended.clear()
-                self._renewing = threading.Thread(target=self._renew, name="renew", daemon=True)
-                self._renewing.start()
+                self._renewing = [
+                    threading.Thread(target=self._renew, name="renew", daemon=True)
+                    for _ in range(READERS)
+                ]
+                for thread in self._renewing:
+                    thread.start()
         return new
 
     def _lease(
@@ -140,23 +146,27 @@ class Walk:
     def _renew(self) -> None:
         """Hide for longer what is still held, in the order in which it would show."""
         while not self._ended.wait(self._until_due()):
-            now = time.monotonic()
             with self._changing:
-                if not self._leases or self._leases[0].due > now:
+                if not self._leases or self._leases[0].due > time.monotonic():
                     continue
                 lease = heapq.heappop(self._leases)
-                held = tuple(each for each in lease.message_ids if each in self._handles)
-                handles = [self._handles[each] for each in held]
-            left_s = int(MAX_HIDDEN_S - (now - lease.received))
-            hidden_s = min(2 * lease.hidden_s, left_s)
-            if not handles or hidden_s <= 0:
-                continue
-            try:
-                self._hide(handles, hidden_s)
-            except (ClientError, BotoCoreError):
-                hidden_s = lease.hidden_s // 2  # botocore has retried; again in a while
-            with self._changing:
-                self._lease(held, hidden_s, lease.received, now)
+            self._renew_lease(lease)
+
+    def _renew_lease(self, lease: _Lease) -> None:
+        now = time.monotonic()
+        with self._changing:
+            held = tuple(each for each in lease.message_ids if each in self._handles)
+            handles = [self._handles[each] for each in held]
+        left_s = int(MAX_HIDDEN_S - (now - lease.received))
+        hidden_s = min(2 * lease.hidden_s, left_s)
+        if not handles or hidden_s <= 0:
+            return
+        try:
+            self._hide(handles, hidden_s)
+        except (ClientError, BotoCoreError):
+            hidden_s = lease.hidden_s // 2  # botocore has retried; again in a while
+        with self._changing:
+            self._lease(held, hidden_s, lease.received, now)
 
     def _until_due(self) -> float:
         with self._changing:
@@ -166,8 +176,8 @@ class Walk:
     def _stop_renewing(self) -> None:
         self._ended.set()
         with self._changing:
-            thread, self._renewing = self._renewing, None
-        if thread is not None:
+            threads, self._renewing = self._renewing, []
+        for thread in threads:
             thread.join()
         self._leases.clear()
 

@@ -94,48 +94,53 @@ def redrive(
 
     Exit status 0 if nothing that was selected is left and all arrived, 1 if not.
     """
-    from rich.console import Console
-
-    from operations.parking import read_parked
-    from operations.redrive import Orders
-    from scripts.deployment import find_target
-    from scripts.dlq_clients import redrive_of, require, sqs_client
-    from scripts.dlq_screens import Running, print_outcome
-    from scripts.errors import EXIT_DIFFERENT
-
-    queues = queues_of(queue)
-    orders = Orders(
-        selection=selection_of(
-            reasons=reason,
-            things=thing,
-            buildings=building,
-            older_than=older_than,
-            newer_than=newer_than,
-        ),
-        rate=rate,
-        limit=limit,
-        canary_s=canary,
-        check_s=wait,
-        even_refused=even_refused,
-        native=native,
-    )
-    parked = None
-    if from_file is not None:
-        parked = [letter for letter in read_parked(from_file) if letter.queue in queues]
-    target = find_target(name, stage)
-    require(target, queues)
     stop = threading.Event()
-    work = redrive_of(target, sqs_client(target), orders, stop, hurry=stop)
-    console = Console()
-    if not yes:
-        planned = work.plan(queues) if parked is None else work.plan_letters(parked)
-        print_plan(planned, as_json, console, orders.selection.buildings)
-        raise typer.Exit(EXIT_DIFFERENT if planned else 0)
-    with interruptible(stop), drawing(Running(work), hidden=as_json):
-        if parked is None:
-            work.run_queues(queues)
-        else:
-            work.run_letters(parked)
+    # From the beginning, so that Ctrl-C while the clients are made ends it in order as well; and a
+    # job in the background, for which the shell ignores SIGINT, listens to it soon.
+    with interruptible(stop):
+        from rich.console import Console
+
+        from operations.parking import read_parked
+        from operations.redrive import Orders
+        from scripts.deployment import find_target
+        from scripts.dlq_clients import redrive_of, require, sqs_client
+        from scripts.dlq_screens import Running, print_outcome
+        from scripts.errors import EXIT_DIFFERENT
+
+        queues = queues_of(queue)
+        orders = Orders(
+            selection=selection_of(
+                reasons=reason,
+                things=thing,
+                buildings=building,
+                older_than=older_than,
+                newer_than=newer_than,
+            ),
+            rate=rate,
+            limit=limit,
+            canary_s=canary,
+            check_s=wait,
+            even_refused=even_refused,
+            native=native,
+        )
+        parked = None
+        if from_file is not None:
+            parked = [letter for letter in read_parked(from_file) if letter.queue in queues]
+        target = find_target(name, stage)
+        require(target, queues)
+        console = Console()
+        work = redrive_of(target, sqs_client(target), orders, stop, hurry=stop)
+        if not yes:
+            planned = work.plan(queues) if parked is None else work.plan_letters(parked)
+            if stop.is_set():
+                raise KeyboardInterrupt
+            print_plan(planned, as_json, console, orders.selection.buildings)
+            raise typer.Exit(EXIT_DIFFERENT if planned else 0)
+        with drawing(Running(work), hidden=as_json):
+            if parked is None:
+                work.run_queues(queues)
+            else:
+                work.run_letters(parked)
     if as_json:
         typer.echo(json.dumps(outcome_json(work), indent=2))
     else:

@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -88,22 +89,8 @@ class Redriving:
         self._say = say
         self._wanted: set[tuple[Thing, int]] = set()
 
-    def once(self, letters: int) -> Outcome:
-        """Redrive in one go."""
-        self._fill(letters)
-        return self._finish(Outcome(letters), time.monotonic())
-
-    def interrupted(self, letters: int, times: int) -> Outcome:
-        """Redrive with SIGINT so often, and SIGKILL for every fourth."""
-        self._fill(letters)
-        begin, outcome = time.monotonic(), Outcome(letters)
-        signals = [signal.SIGINT] * times + [signal.SIGKILL] * (times // KILL_EVERY)
-        self._random.shuffle(signals)
-        for number in signals:
-            self._interrupt(number, letters // (len(signals) + 1), outcome)
-        return self._finish(outcome, begin)
-
-    def _fill(self, letters: int) -> None:
+    def fill(self, letters: int) -> None:
+        """Put so many valid envelopes into the queue, each of another version."""
         now = time.time_ns() // 1_000_000
         boot = now // 1000
         events = [
@@ -131,10 +118,32 @@ class Redriving:
             assert not answer.get("Failed"), answer
         self._say(f"{letters} letters in {QUEUE}")
 
+    def once(self) -> Outcome:
+        """Redrive in one go what was filled in."""
+        return self._finish(Outcome(len(self._wanted)), time.monotonic())
+
+    def interrupted(self, times: int) -> Outcome:
+        """Redrive with SIGINT so often, and SIGKILL for every fourth."""
+        letters = len(self._wanted)
+        begin, outcome = time.monotonic(), Outcome(letters)
+        signals = [signal.SIGINT] * times + [signal.SIGKILL] * (times // KILL_EVERY)
+        self._random.shuffle(signals)
+        for number in signals:
+            self._interrupt(number, letters // (len(signals) + 1), outcome)
+        return self._finish(outcome, begin)
+
+    def look_interrupted(self, number: signal.Signals) -> int:
+        """Interrupt a dry run while it hides letters; how many are hidden when it has ended."""
+        process = self._start("--json")
+        wait_for(lambda: self._hidden() or process.poll() is not None, timeout_s=PATIENCE_S)
+        process.send_signal(number)
+        process.communicate(timeout=PATIENCE_S)
+        return self._hidden()
+
     def _interrupt(self, number: signal.Signals, at_most: int, outcome: Outcome) -> None:
         """Run until a random moment, in time or in letters; it may have ended before."""
         before = self._left()
-        process = self._start()
+        process = self._redrive()
         if self._random.random() < 1 / 4:
             moment = time.monotonic() + self._random.uniform(0, AT_ONCE_S)
             wait_for(
@@ -147,17 +156,19 @@ class Redriving:
                 lambda: process.poll() is not None or before - self._left() >= gone,
                 timeout_s=PATIENCE_S,
             )
-        if process.poll() is None:
+        alive = process.poll() is None
+        if alive:
             process.send_signal(number)
-            outcome.interruptions[number.name] += 1
         process.communicate(timeout=PATIENCE_S)
+        if alive and process.returncode != 0:  # else it had come to its end all the same
+            outcome.interruptions[number.name] += 1
         outcome.exits.append(process.returncode)
         self._say(f"{number.name}: exit status {process.returncode}, {self._left()} letters left")
 
     def _finish(self, outcome: Outcome, begin: float) -> Outcome:
         """Run until it says that all is well, then look for ourselves."""
         for _ in range(AGAIN):
-            process = self._start()
+            process = self._redrive()
             printed, _ = process.communicate(timeout=PATIENCE_S)
             outcome.exits.append(process.returncode)
             if printed:
@@ -190,21 +201,18 @@ class Redriving:
         rows = read_history(resource.Table(self._target.table), things)
         return {(each.thing, each.version) for each in rows}
 
-    def _start(self) -> subprocess.Popen[str]:
+    def _hidden(self) -> int:
+        name = "ApproximateNumberOfMessagesNotVisible"
+        answer = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=[name])
+        return int(answer["Attributes"][name])
+
+    def _redrive(self) -> subprocess.Popen[str]:
+        rate = f"{self._rate:g}"
+        return self._start("--yes", "--json", "--rate", rate, "--canary", "120", "--wait", "120")
+
+    def _start(self, *options: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [
-                *(
-                    *COMMAND,
-                    "dlq",
-                    "redrive",
-                    QUEUE,
-                    "--yes",
-                    "--json",
-                    "--rate",
-                    f"{self._rate:g}",
-                ),
-                *("--canary", "120", "--wait", "120", "--name", self._stack.name),
-            ],
+            [*COMMAND, "dlq", "redrive", QUEUE, *options, "--name", self._stack.name],
             cwd=ROOT,
             env=environment(self._stack.home),
             stdout=subprocess.PIPE,
@@ -216,20 +224,27 @@ class Redriving:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return 0 if the rate was held and nothing was lost."""
     options = _parse(arguments)
+    status = 1
+    # A shell starts a job in the background with SIGINT ignored, and what we start inherits that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with (
         tempfile.TemporaryDirectory() as folder,
+        suppress(subprocess.TimeoutExpired),  # a stack that is slow to stop is no finding here
         cli_stack(Path(folder), "redrive") as stack,
     ):
         redriving = Redriving(
             stack, rate=options.rate, seed=options.seed, say=lambda text: print(f"  {text}")
         )
-        whole = redriving.once(options.letters)
+        redriving.fill(options.letters)
+        whole = redriving.once()
         print(f"in one go      {whole}", flush=True)
-        broken = redriving.interrupted(options.letters, options.interruptions)
+        redriving.fill(options.letters)
+        broken = redriving.interrupted(options.interruptions)
         print(f"interrupted    {broken}")
-    off = abs((whole.rate or 0.0) / options.rate - 1)
-    print(f"--rate {options.rate:g}: held {whole.rate or 0.0:.1f} a second, {off:.1%} off")
-    return 0 if whole.ok and broken.ok and off <= TOLERANCE else 1
+        off = abs((whole.rate or 0.0) / options.rate - 1)
+        print(f"--rate {options.rate:g}: held {whole.rate or 0.0:.1f} a second, {off:.1%} off")
+        status = 0 if whole.ok and broken.ok and off <= TOLERANCE else 1
+    return status
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
