@@ -78,7 +78,8 @@ class Message:
                 _key(items.tile_key(thing, self.event.door)),
             }
         if isinstance(self.event, PresenceEvent):
-            return {_key(items.locker_key(self.event.thing))}
+            thing = self.event.thing
+            return {_key(items.building_item(thing.building)), _key(items.locker_key(thing))}
         return {QUEUE}
 
 
