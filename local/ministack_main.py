@@ -1,10 +1,11 @@
-"""MiniStack with three of its gaps closed from inside: `python -m local.ministack_main`.
+"""MiniStack with four of its gaps closed from inside: `python -m local.ministack_main`.
 
 They need its process, because it has no setting for them; everything else about it is set from
 outside (`local.ministack`).
 
 - A resolver's DynamoDB Query is none: see `local.adapters.appsync_query`.
 - A certificate costs 40 ms: see `local.adapters.certificate_authority`.
+- Its HTTP server takes a quarter of its only busy thread: see `local.adapters.http_server`.
 - Its poller of queues is woken by arrivals, but also by the end of every batch. If that wake finds
   no message, the poller sleeps 50 ms before it looks again, deaf to what arrives. At a few dozen
   events a second that is nearly always, at both queues of the path: it took 20 of the median
@@ -21,6 +22,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import hypercorn.asyncio
 from ministack import app  # type: ignore[import-untyped]
 from ministack.core import lambda_runtime, x509_utils  # type: ignore[import-untyped]
 from ministack.services import (  # type: ignore[import-untyped]
@@ -30,7 +32,7 @@ from ministack.services import (  # type: ignore[import-untyped]
     sqs,
 )
 
-from local.adapters import appsync_query, certificate_authority
+from local.adapters import appsync_query, certificate_authority, http_server
 from local.ministack import FAULTS
 
 IDLE_WAKE_GAP_S = 0.001
@@ -67,6 +69,7 @@ if __name__ == "__main__":
     shorten_pause()
     appsync_query.install(appsync, dynamodb)
     certificate_authority.install(x509_utils)
+    http_server.install(hypercorn.asyncio)
     if FAULTS in os.environ:
         # Only then is anything of it imported, or in any request's way.
         from local.faults.injector import Injector
