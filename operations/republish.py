@@ -6,7 +6,7 @@ newer one, changes nothing.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -184,7 +184,9 @@ class Republisher:
             for n, item in enumerate(current)
         ]
         latest, unreadable = coalesce(changes)
-        publications, _ = publish_plan(latest)
+        planned, _ = publish_plan(latest)
+        # Nobody knows any more what was on the attention list before: operators are told of all.
+        publications = [replace(each, attention=True) for each in planned]
         failures = self._appsync.publish(publications, Deadline(PUBLISH_S))
         problems = [str(error) for error in failures.values()]
         problems += [

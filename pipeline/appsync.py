@@ -34,23 +34,29 @@ TILE_FIELDS = (
 )
 LOCKER_FIELDS = "buildingId lockerId connected since reason revision receivedAt projectedAt"
 FRAGMENT = (
-    "fragment Pushed on TileBatch { buildingId publishedAt "
+    "fragment Pushed on TileBatch { buildingId publishedAt attention "
     f"tiles {{ {TILE_FIELDS} }} lockers {{ {LOCKER_FIELDS} }} }}"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """One `publishTiles`: what has changed in one building. Tiles and lockers as GraphQL inputs."""
+    """One `publishTiles`: what has changed in one building. Tiles and lockers as GraphQL inputs.
+
+    `attention` says that some of it is, or was until now, forced, faulted or offline: operators are
+    told as well.
+    """
 
     building: str
     tiles: Sequence[Mapping[str, Any]]
     lockers: Sequence[Mapping[str, Any]]
+    attention: bool = False
 
     def variables(self, published_at: int) -> dict[str, Any]:
         return {
             "buildingId": self.building,
             "publishedAt": published_at,
+            "attention": self.attention,
             "tiles": list(self.tiles),
             "lockers": list(self.lockers),
         }

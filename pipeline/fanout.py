@@ -33,12 +33,18 @@ READERS = {TILE: graphql_tile, LOCKER: graphql_locker}
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One stream record. `image` is the item after the change, None for a deletion."""
+    """One stream record: the item after the change, None for a deletion, and before it."""
 
     sequence: str
     keys: Mapping[str, Any]
     image: Mapping[str, Any] | None
     stream: str
+    before: Mapping[str, Any] | None = None
+
+    @property
+    def attention(self) -> bool:
+        """Whether the item is in the index of that name, or was in it until this change."""
+        return any("attention" in image for image in (self.image, self.before) if image)
 
 
 @dataclass(slots=True)
@@ -49,6 +55,7 @@ class Latest:
     fields: Mapping[str, Any]
     order: tuple[str | int, ...]
     sequences: list[str] = field(default_factory=list)
+    attention: bool = False
 
 
 class Fanout:
@@ -107,6 +114,7 @@ def read_changes(event: Mapping[str, Any]) -> list[Change]:
                 keys=item(record["dynamodb"], "Keys") or {},
                 image=item(record["dynamodb"], "NewImage"),
                 stream=text(record, "eventSourceARN"),
+                before=item(record["dynamodb"], "OldImage"),
             )
             for record in event["Records"]
         ]
@@ -144,9 +152,10 @@ def coalesce(
         order = (fields["version"],) if entity == TILE else (fields["revision"],)
         held = latest.get(key)
         if held is None:
-            latest[key] = Latest(entity, fields, order, [change.sequence])
+            latest[key] = Latest(entity, fields, order, [change.sequence], change.attention)
             continue
         held.sequences.append(change.sequence)
+        held.attention |= change.attention
         if order >= held.order:
             held.fields, held.order = fields, order
     return list(latest.values()), unreadable
@@ -167,6 +176,7 @@ def publish_plan(latest: Iterable[Latest]) -> tuple[list[Publication], list[list
                     building,
                     tiles=[each.fields for each in part if each.entity == TILE],
                     lockers=[each.fields for each in part if each.entity == LOCKER],
+                    attention=any(each.attention for each in part),
                 )
             )
             sequences.append([sequence for each in part for sequence in each.sequences])

@@ -2,7 +2,8 @@
 import { effect, signal } from '@preact/signals';
 import { GraphqlClient } from './api/graphql';
 import type { Config } from './config';
-import { LiveBuilding, type Api } from './live/live';
+import { LiveBuilding } from './live/live';
+import type { Api } from './live/watch';
 import { route } from './route';
 import { accessToken, session } from './session';
 

@@ -21,6 +21,7 @@ QUERIES = (
     "query { building(buildingId: %s) { tiles { doorId } } }",
     'query { lockerHistory(buildingId: %s, lockerId: "l01") { items { doorId } } }',
 )
+FLEET = "subscription { onAttention(attention: true) { buildingId } }"
 SUBSCRIPTION = "subscription { onTiles(buildingId: %s) { buildingId } }"
 
 
@@ -69,6 +70,9 @@ async def test_another_building_is_refused_when_asked_for_by_hand(
             await client.start(str(number), query, credentials=token, host=host)
             frame = await client.receive()
             assert (frame["id"], frame["type"]) == (str(number), expected), frame
+        await client.start("fleet", FLEET, credentials=token, host=host)
+        frame = await client.receive()
+        assert (frame["id"], frame["type"]) == ("fleet", "error"), "it is for operators"
 
 
 async def test_without_a_session_every_address_asks_to_sign_in(visitors: Visitors):

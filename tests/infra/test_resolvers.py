@@ -144,7 +144,12 @@ def test_a_building_is_closed_to_everybody_else(
     ids=["ops", "iam", "manager", "no-group"],
 )
 @pytest.mark.parametrize(
-    ("field", "arguments"), [("Query.attention", {"status": "forced"}), ("Query.buildings", {})]
+    ("field", "arguments"),
+    [
+        ("Query.attention", {"status": "forced"}),
+        ("Query.buildings", {}),
+        ("Subscription.onAttention", {"attention": True}),
+    ],
 )
 def test_what_spans_all_buildings_is_for_operators(
     runtime: Runtime,
@@ -291,9 +296,23 @@ def test_publishing_hands_the_batch_back(runtime: Runtime) -> None:
     assert runtime.response("Mutation.publishTiles", identity=MACHINE, result=batch) == batch
 
 
-def test_subscribing_answers_nothing(runtime: Runtime) -> None:
+@pytest.mark.parametrize(
+    ("field", "arguments"),
+    [("Subscription.onTiles", BUILDING), ("Subscription.onAttention", {"attention": True})],
+)
+def test_subscribing_answers_nothing(
+    runtime: Runtime, field: str, arguments: dict[str, Any]
+) -> None:
     """The first data is the first push."""
-    assert runtime.response("Subscription.onTiles", arguments=BUILDING) is None
+    assert runtime.response(field, arguments=arguments) is None
+
+
+def test_operators_subscribe_to_what_needs_attention_alone(runtime: Runtime) -> None:
+    """The rest of the fleet's changes, a hundred times as many, is for nobody."""
+    refusal = runtime.refusal(
+        "Subscription.onAttention", arguments={"attention": False}, identity=OPERATOR
+    )
+    assert "must be true" in refusal
 
 
 @pytest.mark.parametrize(("type_name", "field"), resolver_fields())

@@ -116,6 +116,7 @@ def test_the_items_of_the_shard_s_records_are_published_as_they_are_now(bench: B
     (batch,) = bench.server.batches()
     assert batch["tiles"][0]["version"].endswith(f"{2**32 + 9}")
     assert len(batch["lockers"]) == 1
+    assert batch["attention"], "operators are told as well: what it was before, nobody knows"
 
 
 def test_history_in_the_shard_is_not_published(bench: Bench):

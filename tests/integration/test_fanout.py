@@ -70,6 +70,33 @@ def test_a_locker_is_published(bench: FanoutBench):
     assert batch["tiles"] == []
 
 
+ATTENTION = {"attention": {"S": "forced"}}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [({}, ATTENTION, True), (ATTENTION, {}, True), (ATTENTION, ATTENTION, True), ({}, {}, False)],
+    ids=["enters", "leaves", "stays", "never-there"],
+)
+def test_operators_are_told_what_enters_or_leaves_the_attention_list(
+    bench: FanoutBench, before: dict, after: dict, told: bool
+):
+    """The batch says so for the building concerned, and for no other."""
+    event = stream_event([tile("b1") | after, tile("b2")])
+    event["Records"][0]["dynamodb"]["OldImage"] = tile("b1", seq=0) | before
+    assert bench.fanout.handle(event, Deadline(10.0)) == {"batchItemFailures": []}
+    said = {batch["buildingId"]: batch["attention"] for batch in bench.server.batches()}
+    assert said == {"b1": told, "b2": False}
+
+
+def test_a_door_that_was_forced_in_between_is_told_to_operators(bench: FanoutBench):
+    """Forced and closed within one batch: its newest state is pushed, and that it left the list."""
+    assert bench.publish(tile(seq=1), tile(seq=2) | ATTENTION, tile(seq=3)) == []
+    (batch,) = bench.server.batches()
+    assert batch["attention"]
+    assert len(batch["tiles"]) == 1
+
+
 def test_a_hundred_tiles_of_ten_buildings_are_one_request(bench: FanoutBench):
     """Aliases: one document, one mutation a building, one request."""
     images = [tile(f"b{n % 10}", f"d{n}") for n in range(100)]

@@ -13,21 +13,13 @@ import uuid
 import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass, field
-from enum import Enum
+from functools import partial
 from typing import Any
 
 import pytest
 from aws_lambda_powertools import Logger, Metrics
-from gql.transport.exceptions import (
-    TransportConnectionFailed,
-    TransportProtocolError,
-    TransportServerError,
-)
-from graphql import ExecutionResult
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from requests import Timeout
 
 from local.adapters.stream_batches import (
     Answer,
@@ -41,12 +33,26 @@ from pipeline.appsync import AppSync
 from pipeline.contract import format_version
 from pipeline.deadline import Deadline
 from pipeline.fanout import Fanout
-from pipeline.items import graphql_locker, graphql_tile
 from pipeline.quarantine import Quarantine
 from pipeline.report import FanoutReport
-from simulators.observation import Picture, SeenLocker, SeenTile
-from tests.support.aws import FaultyClient, refusal
+from tests.support.aws import FaultyClient
 from tests.support.examples import examples
+from tests.support.fanout_model import (
+    AFTER,
+    BEFORE,
+    BUILDINGS,
+    PLANS,
+    Dashboard,
+    Fault,
+    KilledError,
+    Parking,
+    Plan,
+    Shown,
+    fields_of,
+    item_of,
+    order_of,
+    park,
+)
 from tests.support.fanouts import locker, tile
 from tests.support.lambda_events import RECEIVED_AT, stream_event
 from tests.support.memory_appsync import MemoryAppSync, deployed_schema
@@ -54,8 +60,9 @@ from tests.support.memory_aws import MemoryQueue
 
 pytestmark = pytest.mark.property
 
-BUILDINGS = ("birch-house", "cedar-tower", "maple-court")
 DOORS = ("d01", "d02")
+BAD = st.sampled_from(("version", "at", "revision"))
+"""Which attribute cannot be shown."""
 LANES = 2
 SCHEMA = deployed_schema()
 CONFIG = MappingConfig(
@@ -66,89 +73,6 @@ CONFIG = MappingConfig(
     reports_failures=True,
     destination="arn:aws:sqs:us-east-1:000000000000:fanout-dlq",
 )
-
-
-class Fault(Enum):
-    REFUSED = "GraphQL errors for some aliases"
-    SERVER_ERROR = "HTTP 500"
-    NONSENSE = "an answer that is not GraphQL"
-    TIMEOUT = "no answer; AppSync published all the same"
-    ALL_FAILED = "an error that names no alias"
-    KILLED_BEFORE = "the process ends before the mutation"
-    KILLED_AFTER = "the process ends after the mutation"
-    NOT_INVOKED = "Lambda throttles the mapping"
-    LATE = "no time is left"
-
-
-class KilledError(BaseException):
-    """The process is gone."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What happens to one invocation."""
-
-    fault: Fault | None
-    buildings: frozenset[str]
-    """Whose aliases are refused."""
-    parking_refused: bool
-    """The dead-letter queue takes nothing."""
-
-
-PLANS = st.lists(
-    st.none()
-    | st.builds(
-        Plan,
-        st.none() | st.sampled_from(Fault),
-        st.frozensets(st.sampled_from(BUILDINGS)),
-        st.booleans(),
-    ),
-    max_size=5,
-)
-Shown = dict[str, tuple[str | int, ...]]
-"""By item: what orders its states."""
-
-
-def item_of(fields: Mapping[str, Any]) -> str:
-    return f"{fields['buildingId']}/{fields['lockerId']}/{fields.get('doorId', '')}"
-
-
-def order_of(fields: Mapping[str, Any]) -> tuple[str | int, ...]:
-    if "doorId" in fields:
-        return str(fields["version"]), -int(fields["receivedAt"])
-    return (int(fields["revision"]),)
-
-
-def fields_of(image: Mapping[str, Any]) -> dict[str, Any]:
-    reader = graphql_tile if image["entity"]["S"] == "TILE" else graphql_locker
-    return reader(image)
-
-
-@dataclass
-class Dashboard:
-    """A subscriber: what it shows, what is on its way, and what it has ever shown."""
-
-    picture: Picture = field(default_factory=Picture)
-    pushes: list[dict[str, Any]] = field(default_factory=list)
-    best: Shown = field(default_factory=dict)
-
-    def take(self, batch: Mapping[str, Any]) -> None:
-        for fields in batch["tiles"]:
-            self.picture.put(SeenTile.model_validate(fields))
-        for fields in batch["lockers"]:
-            self.picture.put_locker(SeenLocker.model_validate(fields))
-        shown = self.shown()
-        for item, order in self.best.items():
-            assert shown[item] >= order, f"{item} flipped back"
-        self.best = shown
-
-    def shown(self) -> Shown:
-        seen: list[SeenTile | SeenLocker] = [
-            *self.picture.tiles.values(),
-            *self.picture.lockers.values(),
-        ]
-        fields = [each.model_dump(by_alias=True) for each in seen]
-        return {item_of(each): order_of(each) for each in fields}
 
 
 class FanoutMachine(RuleBasedStateMachine):
@@ -184,8 +108,11 @@ class FanoutMachine(RuleBasedStateMachine):
         door=st.sampled_from(DOORS),
         step=st.integers(0, 2),
         earlier=st.integers(0, 3),
+        attention=st.booleans(),
     )
-    def a_tile_changes(self, building: str, door: str, step: int, earlier: int) -> None:
+    def a_tile_changes(
+        self, building: str, door: str, step: int, earlier: int, attention: bool
+    ) -> None:
         """To a higher version; or, by a redelivery that was stamped earlier, within its version."""
         held = self.table.get(f"{building}/l03/{door}")
         seq = (int(held["version"]["S"]) % 2**32 if held else 1) + step
@@ -193,6 +120,8 @@ class FanoutMachine(RuleBasedStateMachine):
         if step == 0 and held is not None:
             received_at = int(held["received_at"]["N"]) - 1 - earlier
             image["received_at"] = {"N": str(received_at)}
+        if attention:
+            image["attention"] = {"S": "forced"}
         assert image["version"]["S"] == format_version(2**32 + seq)
         self._write(image)
 
@@ -202,7 +131,7 @@ class FanoutMachine(RuleBasedStateMachine):
         revision = int(held["revision"]["N"]) + 1 if held else 1
         self._write(locker(building, revision=revision, connected=connected))
 
-    @rule(building=st.sampled_from(BUILDINGS), bad=st.sampled_from(("version", "at", "revision")))
+    @rule(building=st.sampled_from(BUILDINGS), bad=BAD)
     def a_record_is_written_that_nobody_can_show(self, building: str, bad: str) -> None:
         """Not by the projector: by a person, or a restore."""
         image = {**tile(building, "d99"), bad: {"S": "?"}}
@@ -212,12 +141,16 @@ class FanoutMachine(RuleBasedStateMachine):
         self._stream(image)
 
     def _write(self, image: dict[str, Any]) -> None:
-        self.table[item_of(fields_of(image))] = image
-        self._stream(image)
+        item = item_of(fields_of(image))
+        before = self.table.get(item)
+        self.table[item] = image
+        self._stream(image, before)
 
-    def _stream(self, image: dict[str, Any]) -> None:
+    def _stream(self, image: dict[str, Any], before: dict[str, Any] | None = None) -> None:
         sequence = 100 + 7 * len(self.records)  # 100, 107, …, 996, 1003: of differing length
         (record,) = stream_event([image], first=sequence)["Records"]
+        if before is not None:
+            record["dynamodb"]["OldImage"] = before
         self.records[str(sequence)] = record
         key = json.dumps(record["dynamodb"]["Keys"], sort_keys=True)
         self.lanes[zlib.crc32(key.encode()) % LANES].append(str(sequence))
@@ -231,6 +164,16 @@ class FanoutMachine(RuleBasedStateMachine):
         if batch:
             self.plans = list(plans)
             self._process(batch)
+
+    @rule(building=st.sampled_from(BUILDINGS), bad=BAD, parking=st.sampled_from(Parking))
+    def parking_fails(self, building: str, bad: str, parking: Parking) -> None:
+        """As may happen in any batch; by itself, so that it happens often."""
+        self.a_record_is_written_that_nobody_can_show(building, bad)
+        newest = list(self.records)[-1]
+        for number, lane in enumerate(self.lanes):
+            if newest in lane:
+                plan = Plan(None, frozenset(), parking)
+                self.lambda_delivers(number, len(lane), [plan])
 
     def _process(self, batch: list[str]) -> None:
         processor = BatchProcessor(
@@ -258,7 +201,9 @@ class FanoutMachine(RuleBasedStateMachine):
         except KilledError:
             killed = True
         self._disarm()
+        concerned = self._concerned(records)
         for batch in self.appsync.pushed[pushed:]:
+            assert batch["attention"] == (batch["buildingId"] in concerned)
             self._push(batch)
         if killed:
             return Answer(b'{"errorType": "Runtime.ExitError"}', error="Unhandled")
@@ -274,8 +219,8 @@ class FanoutMachine(RuleBasedStateMachine):
                 setattr(self.appsync, hook, faults[plan.fault])
         if plan.fault is Fault.REFUSED:
             self.appsync.refused = set(plan.buildings)
-        if plan.parking_refused:
-            self.sqs.faults["send_message_batch"] = _throttle
+        if plan.parking is not None:
+            self.sqs.faults["send_message_batch"] = partial(park, plan.parking)
 
     def _disarm(self) -> None:
         self.appsync.before = self.appsync.after = None
@@ -288,7 +233,7 @@ class FanoutMachine(RuleBasedStateMachine):
         for record in records:
             image = record["dynamodb"]["NewImage"]
             if not self._readable(image):
-                met = plan is not None and plan.parking_refused
+                met = plan is not None and plan.parking is not None
             elif plan is None or plan.fault is None:
                 met = False
             else:
@@ -296,6 +241,15 @@ class FanoutMachine(RuleBasedStateMachine):
             if met:
                 failed.append(int(sequence_number(record)))
         return [str(min(failed))] if failed else []
+
+    def _concerned(self, records: Sequence[Record]) -> set[str]:
+        """Buildings of which something is on the attention list, or leaves it."""
+        return {
+            change["NewImage"]["building"]["S"]
+            for record in records
+            if self._readable((change := record["dynamodb"])["NewImage"])
+            and "attention" in {**change["NewImage"], **change.get("OldImage", {})}
+        }
 
     @staticmethod
     def _readable(image: Mapping[str, Any]) -> bool:
@@ -382,39 +336,6 @@ class FanoutMachine(RuleBasedStateMachine):
 async def _at_once(_: float) -> None:
     return
 
-
-def _server_error() -> None:
-    raise TransportServerError("500 Server Error", 500)
-
-
-def _nonsense() -> None:
-    raise TransportProtocolError("Server did not return a GraphQL result")
-
-
-def _time_out() -> None:
-    raise TransportConnectionFailed("read timed out") from Timeout("read timed out")
-
-
-def _killed() -> None:
-    raise KilledError
-
-
-def _all_failed() -> ExecutionResult:
-    error: Any = {"errorType": "Throttled", "message": "rate exceeded"}
-    return ExecutionResult(data=None, errors=[error])
-
-
-def _throttle(_: Mapping[str, Any]) -> None:
-    raise refusal("ThrottlingException", "SendMessageBatch")
-
-
-BEFORE = {
-    Fault.SERVER_ERROR: _server_error,
-    Fault.NONSENSE: _nonsense,
-    Fault.ALL_FAILED: _all_failed,
-    Fault.KILLED_BEFORE: _killed,
-}
-AFTER = {Fault.TIMEOUT: _time_out, Fault.KILLED_AFTER: _killed}
 
 TestFanoutMachine = FanoutMachine.TestCase
 TestFanoutMachine.settings = examples(30, 1_000, stateful_step_count=25)

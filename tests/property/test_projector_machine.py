@@ -190,6 +190,18 @@ class ProjectorMachine(RuleBasedStateMachine):
     def something_malformed_arrives(self, body: str) -> None:
         self._send(Message(body, POISON[body]))
 
+    @rule(
+        bodies=st.lists(st.sampled_from(list(POISON)), min_size=1, max_size=10),
+        fault=st.sampled_from(Fault),
+    )
+    def parking_fails(self, bodies: list[str], fault: Fault) -> None:
+        """A batch of nothing else, so that the one call that parks it meets every fault often."""
+        first = len(self.sent)
+        for body in bodies:
+            self.something_malformed_arrives(body)
+        batch = [f"m{number}" for number in range(first, len(self.sent))]
+        self._handle(self.container, batch, Invocation({"send_message_batch": [fault]}))
+
     @precondition(lambda self: self.waiting)
     @rule(data=st.data(), plan=PLANS)
     def deliver(self, data: st.DataObject, plan: Plan) -> None:

@@ -3,6 +3,7 @@ import attention from './attention.graphql?raw';
 import building from './building.graphql?raw';
 import buildings from './buildings.graphql?raw';
 import lockerHistory from './lockerHistory.graphql?raw';
+import onAttention from './onAttention.graphql?raw';
 import onTiles from './onTiles.graphql?raw';
 import type {
   AttentionListQuery,
@@ -13,6 +14,8 @@ import type {
   BuildingQueryVariables,
   LockerHistoryQuery,
   LockerHistoryQueryVariables,
+  OnAttentionSubscription,
+  OnAttentionSubscriptionVariables,
   OnTilesSubscription,
   OnTilesSubscriptionVariables,
 } from './types';
@@ -32,6 +35,9 @@ export const BUILDINGS: Document<BuildingListQuery, BuildingListQueryVariables> 
 };
 export const LOCKER_HISTORY: Document<LockerHistoryQuery, LockerHistoryQueryVariables> = {
   text: lockerHistory,
+};
+export const ON_ATTENTION: Document<OnAttentionSubscription, OnAttentionSubscriptionVariables> = {
+  text: onAttention,
 };
 export const ON_TILES: Document<OnTilesSubscription, OnTilesSubscriptionVariables> = {
   text: onTiles,

@@ -27,8 +27,12 @@ export type AttentionListQuery = {
       readonly lockerId: string;
       readonly doorId: string | null;
       readonly receivedAt: number;
-      readonly tile: { readonly fault: string | null } | null;
-      readonly locker: { readonly since: number; readonly reason: string | null } | null;
+      readonly tile: { readonly version: string; readonly fault: string | null } | null;
+      readonly locker: {
+        readonly since: number;
+        readonly reason: string | null;
+        readonly revision: number;
+      } | null;
     }>;
   };
 };
@@ -96,6 +100,32 @@ export type LockerHistoryQuery = {
       readonly receivedAt: number;
     }>;
   };
+};
+
+export type OnAttentionSubscriptionVariables = Exact<{
+  attention: boolean;
+}>;
+
+export type OnAttentionSubscription = {
+  readonly onAttention: {
+    readonly buildingId: string;
+    readonly tiles: ReadonlyArray<{
+      readonly lockerId: string;
+      readonly doorId: string;
+      readonly version: string;
+      readonly status: TileStatus;
+      readonly fault: string | null;
+      readonly receivedAt: number;
+    }>;
+    readonly lockers: ReadonlyArray<{
+      readonly lockerId: string;
+      readonly connected: boolean;
+      readonly since: number;
+      readonly reason: string | null;
+      readonly revision: number;
+      readonly receivedAt: number;
+    }>;
+  } | null;
 };
 
 export type OnTilesSubscriptionVariables = Exact<{

@@ -1,108 +1,140 @@
-// What is forced, faulted or offline in any building. The API pushes nothing across buildings, so
-// this is a list as of a moment, and says so: loaded when opened, looked at again, asked for, and
-// every five minutes.
+// The attention list, live: what is forced, faulted or offline in any building.
+//
+// Pushed is what enters or leaves the list, by one subscription for the whole fleet, which AppSync
+// filters (`attention: true`). Watching every listed building would not do: a building that has
+// nothing on the list yet would be missed, all 1,157 of December would take twelve connections (AWS:
+// 100 subscriptions each), and each operator would be sent, and billed, every door of the fleet, a
+// hundred times as much.
 import { signal, type ReadonlySignal, type Signal } from '@preact/signals';
-import { ATTENTION } from '../api/document';
-import type { GraphqlClient } from '../api/graphql';
-import type { Attention, AttentionListQuery } from '../api/types';
-import { SNAPSHOT_EVERY_MS } from './feed';
+import { ATTENTION, ON_ATTENTION } from '../api/document';
+import type {
+  Attention,
+  OnAttentionSubscription,
+  OnAttentionSubscriptionVariables,
+} from '../api/types';
+import { ATTENTIONS, Concerns, type AttentionItem, type Entry, type Sections } from './concerns';
+import type { Feed } from './feed';
+import { Watch, messageOf, type Api, type Live } from './watch';
 
-export type AttentionItem = AttentionListQuery['attention']['items'][number];
+const PAGE = 100;
 
-export const ATTENTIONS = ['forced', 'fault', 'offline'] as const satisfies readonly Attention[];
-
-export interface Section {
-  /** Newest first. */
+interface Page {
   readonly items: readonly AttentionItem[];
   readonly nextToken: string | null;
 }
 
+type Tokens = Readonly<Record<Attention, string | null>>;
+
 export interface AttentionView {
-  readonly sections: Readonly<Record<Attention, Section>>;
-  /** When it was asked for, epoch ms. */
-  readonly at: number;
+  readonly sections: Sections;
+  /** Where the rest of each section begins; null if all of it is here. */
+  readonly nextTokens: Tokens;
 }
 
-const PAGE = 100;
-
-export class AttentionList {
+export class AttentionList implements Live {
+  readonly feed: ReadonlySignal<Feed>;
+  readonly lastEventAt: ReadonlySignal<number | null>;
+  /** Null until it has been loaded. */
   readonly view: ReadonlySignal<AttentionView | null>;
-  readonly loading: ReadonlySignal<boolean>;
+  /** Why more of a section could not be loaded. */
   readonly failure: ReadonlySignal<string | null>;
   readonly #view: Signal<AttentionView | null> = signal(null);
-  readonly #loading = signal(false);
   readonly #failure: Signal<string | null> = signal(null);
+  readonly #lastEventAt: Signal<number | null> = signal(null);
+  readonly #concerns = new Concerns();
+  readonly #watch: Watch<OnAttentionSubscription, OnAttentionSubscriptionVariables>;
   readonly #stopped = new AbortController();
-  #timer: number | undefined;
+  /** So many pages of each section somebody wants to see. */
+  readonly #pages: Record<Attention, number> = { forced: 1, fault: 1, offline: 1 };
 
-  constructor(private readonly client: GraphqlClient) {
+  /** `stoodOut` is told what a push has put on the list. */
+  constructor(
+    private readonly api: Api,
+    stoodOut: (entries: readonly Entry[]) => void,
+  ) {
     this.view = this.#view;
-    this.loading = this.#loading;
     this.failure = this.#failure;
-    const { signal: stopped } = this.#stopped;
-    const attended = (): void => {
-      if (document.visibilityState === 'visible') void this.refresh();
-    };
-    document.addEventListener('visibilitychange', attended, { signal: stopped });
-    window.addEventListener('focus', attended, { signal: stopped });
-    window.addEventListener('online', attended, { signal: stopped });
-    void this.refresh();
+    this.lastEventAt = this.#lastEventAt;
+    this.#watch = new Watch<OnAttentionSubscription, OnAttentionSubscriptionVariables>(api, {
+      document: ON_ATTENTION,
+      variables: { attention: true },
+      push: ({ onAttention }) => {
+        if (onAttention === null) return;
+        const fresh = this.#concerns.push(onAttention, Date.now());
+        const times = [...onAttention.tiles, ...onAttention.lockers].map((each) => each.receivedAt);
+        this.#lastEventAt.value = Math.max(this.#lastEventAt.peek() ?? 0, ...times);
+        const known = this.#view.peek();
+        if (known === null) return; // The snapshot is on its way.
+        this.#view.value = { ...known, sections: this.#concerns.sections() };
+        if (fresh.length > 0) stoodOut(fresh);
+      },
+      load: (givenUp) => this.#load(givenUp),
+    });
+    this.feed = this.#watch.feed;
   }
 
+  retry(): void {
+    this.#watch.retry();
+  }
+
+  /** End for good. */
   stop(): void {
     this.#stopped.abort();
-    window.clearTimeout(this.#timer);
-  }
-
-  async refresh(): Promise<void> {
-    await this.#work(async () => {
-      const at = Date.now();
-      const [forced, fault, offline] = await Promise.all([
-        this.#page('forced', null),
-        this.#page('fault', null),
-        this.#page('offline', null),
-      ]);
-      this.#view.value = { sections: { forced, fault, offline }, at };
-    });
-    if (this.#stopped.signal.aborted) return;
-    window.clearTimeout(this.#timer);
-    this.#timer = window.setTimeout(() => {
-      void this.refresh();
-    }, SNAPSHOT_EVERY_MS);
+    this.#watch.stop();
   }
 
   async loadMore(status: Attention): Promise<void> {
     const known = this.#view.peek();
-    const section = known?.sections[status];
-    if (known === null || section?.nextToken == null) return;
-    await this.#work(async () => {
-      const page = await this.#page(status, section.nextToken);
-      const items = [...section.items, ...page.items];
-      const sections = { ...known.sections, [status]: { items, nextToken: page.nextToken } };
-      this.#view.value = { ...known, sections };
-    });
-  }
-
-  async #work(work: () => Promise<void>): Promise<void> {
-    if (this.#loading.peek()) return;
-    this.#loading.value = true;
+    const nextToken = known?.nextTokens[status] ?? null;
+    if (known === null || nextToken === null) return;
     try {
-      await work();
+      const page = await this.#page(status, nextToken, this.#stopped.signal);
       this.#failure.value = null;
+      const now = this.#view.peek();
+      if (now?.nextTokens[status] !== nextToken) return; // Loaded anew meanwhile, or clicked twice.
+      this.#pages[status] += 1;
+      this.#concerns.add(page.items);
+      this.#view.value = {
+        sections: this.#concerns.sections(),
+        nextTokens: { ...now.nextTokens, [status]: page.nextToken },
+      };
     } catch (error) {
       if (this.#stopped.signal.aborted) return;
-      this.#failure.value = error instanceof Error ? error.message : String(error);
-    } finally {
-      this.#loading.value = false;
+      this.#failure.value = messageOf(error);
     }
   }
 
-  async #page(status: Attention, nextToken: string | null): Promise<Section> {
-    const { attention } = await this.client.query(
-      ATTENTION,
-      { status, limit: PAGE, nextToken },
-      this.#stopped.signal,
+  /** The snapshot: of each section as many pages as are shown. */
+  async #load(givenUp: AbortSignal): Promise<void> {
+    const askedAt = Date.now();
+    const loaded = await Promise.all(ATTENTIONS.map((status) => this.#section(status, givenUp)));
+    givenUp.throwIfAborted();
+    const [forced, fault, offline] = loaded.map(({ nextToken }) => nextToken);
+    this.#concerns.replace(
+      loaded.flatMap(({ items }) => items),
+      askedAt,
     );
+    this.#view.value = {
+      sections: this.#concerns.sections(),
+      nextTokens: { forced: forced ?? null, fault: fault ?? null, offline: offline ?? null },
+    };
+  }
+
+  async #section(status: Attention, givenUp: AbortSignal): Promise<Page> {
+    const items: AttentionItem[] = [];
+    let nextToken: string | null = null;
+    for (let pages = 0; pages < this.#pages[status]; pages += 1) {
+      const page: Page = await this.#page(status, nextToken, givenUp);
+      items.push(...page.items);
+      nextToken = page.nextToken;
+      if (nextToken === null) break;
+    }
+    return { items, nextToken };
+  }
+
+  async #page(status: Attention, nextToken: string | null, givenUp: AbortSignal): Promise<Page> {
+    const variables = { status, limit: PAGE, nextToken };
+    const { attention } = await this.api.client.query(ATTENTION, variables, givenUp);
     return attention;
   }
 }

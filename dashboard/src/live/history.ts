@@ -1,4 +1,8 @@
 // The events of one locker, newest first, as far back as somebody asked for.
+//
+// The filters run here, not in the API: in the table events stand by version, so there, too, every
+// event would be read (and paid) that a filter then drops, and a page of the API would still be
+// empty or not by chance. Instead a look goes on, page after page, until it has found enough.
 import { signal, type ReadonlySignal, type Signal } from '@preact/signals';
 import { LOCKER_HISTORY } from '../api/document';
 import type { GraphqlClient } from '../api/graphql';
@@ -19,10 +23,16 @@ export interface Filters {
   readonly kind: string | null;
 }
 
+export const NO_FILTERS: Filters = { door: null, kind: null };
 export const PAGE = 50;
-/** With filters on, a click looks back through at most so many pages for a handful of events. */
-const PAGES_A_CLICK = 5;
-const HANDFUL = 10;
+/** The most that the API gives at once: for a look through filters. */
+export const LARGE_PAGE = 100;
+/** A look goes on for so many pages at most, */
+export const PAGES_A_LOOK = 10;
+/** or until it has found so many more events that pass the filters. */
+export const ENOUGH = 20;
+
+export const isFiltered = ({ door, kind }: Filters): boolean => door !== null || kind !== null;
 
 export function matching(items: readonly DoorEvent[], filters: Filters): readonly DoorEvent[] {
   return items.filter(
@@ -61,7 +71,11 @@ export class History {
   readonly #loading = signal(false);
   readonly #failure: Signal<string | null> = signal(null);
   readonly #stopped = new AbortController();
-  #again = false;
+  #filters = NO_FILTERS;
+  /** What is to be loaded: the newest page, and older ones until so many events pass, or so often. */
+  #newest = false;
+  #wanted = ENOUGH;
+  #pagesLeft = 0;
 
   constructor(
     private readonly client: GraphqlClient,
@@ -77,55 +91,81 @@ export class History {
     this.#stopped.abort();
   }
 
-  /** Load what is new; while something is being loaded, do so right after it. */
+  /** Load what is new. */
   async refresh(): Promise<void> {
-    if (this.#loading.peek()) {
-      this.#again = true;
-      return;
-    }
-    await this.#work(async () => {
-      const page = await this.#page(null);
-      const known = this.#events.peek();
-      this.#events.value = known === null ? page : withNewest(known, page);
-    });
+    this.#newest = true;
+    await this.#work();
   }
 
-  /** Load older events, until there are some more that the filters let through. */
-  async loadOlder(filters: Filters): Promise<void> {
+  /** From now on show what passes; look back for some, if what is loaded has too few. */
+  async filter(filters: Filters): Promise<void> {
+    this.#filters = filters;
+    this.#look(ENOUGH);
+    await this.#work();
+  }
+
+  /** Look back for some more events that pass. */
+  async loadOlder(): Promise<void> {
+    this.#look(this.#passing() + ENOUGH);
+    await this.#work();
+  }
+
+  #look(wanted: number): void {
+    this.#wanted = wanted;
+    this.#pagesLeft = PAGES_A_LOOK;
+  }
+
+  #passing(): number {
+    return matching(this.#events.peek()?.items ?? [], this.#filters).length;
+  }
+
+  /** One request at a time; what is asked for meanwhile follows. */
+  async #work(): Promise<void> {
     if (this.#loading.peek()) return;
-    await this.#work(async () => {
-      const before = matching(this.#events.peek()?.items ?? [], filters).length;
-      for (let pages = 0; pages < PAGES_A_CLICK; pages += 1) {
-        const known = this.#events.peek();
-        if (known?.nextToken == null) return;
-        const older = withOlder(known, await this.#page(known.nextToken));
-        this.#events.value = older;
-        if (matching(older.items, filters).length - before >= HANDFUL) return;
-      }
-    });
-  }
-
-  async #work(work: () => Promise<void>): Promise<void> {
     this.#loading.value = true;
     try {
-      await work();
-      this.#failure.value = null;
+      while (this.#newest || this.#olderIsWanted()) {
+        if (this.#newest) await this.#loadNewest();
+        else await this.#loadNext();
+        this.#failure.value = null;
+      }
     } catch (error) {
+      this.#newest = false;
+      this.#pagesLeft = 0;
       if (this.#stopped.signal.aborted) return;
       this.#failure.value = error instanceof Error ? error.message : String(error);
     } finally {
       this.#loading.value = false;
     }
-    if (this.#again && !this.#stopped.signal.aborted) {
-      this.#again = false;
-      await this.refresh();
-    }
+  }
+
+  #olderIsWanted(): boolean {
+    const more = this.#events.peek()?.nextToken != null;
+    return more && this.#pagesLeft > 0 && this.#passing() < this.#wanted;
+  }
+
+  async #loadNewest(): Promise<void> {
+    this.#newest = false;
+    const page = await this.#page(null);
+    const known = this.#events.peek();
+    const events = known === null ? page : withNewest(known, page);
+    // Begun again, so that there is no hole: then the look, too.
+    if (events.nextToken !== known?.nextToken) this.#look(this.#wanted);
+    this.#events.value = events;
+  }
+
+  async #loadNext(): Promise<void> {
+    const known = this.#events.peek();
+    if (known?.nextToken == null) return;
+    this.#pagesLeft -= 1;
+    this.#events.value = withOlder(known, await this.#page(known.nextToken));
   }
 
   async #page(nextToken: string | null): Promise<Page> {
+    const limit = isFiltered(this.#filters) ? LARGE_PAGE : PAGE;
     const { lockerHistory } = await this.client.query(
       LOCKER_HISTORY,
-      { buildingId: this.building, lockerId: this.locker, limit: PAGE, nextToken },
+      { buildingId: this.building, lockerId: this.locker, limit, nextToken },
       this.#stopped.signal,
     );
     return lockerHistory;

@@ -87,7 +87,7 @@ function Page({ state, person }: { readonly state: AppState; readonly person: Pe
         )
       );
     case 'attention':
-      return <AttentionPage client={state.api.client} person={person} />;
+      return <AttentionPage api={state.api} person={person} />;
     case 'unknown':
       return (
         <Message title="There is no such page">

@@ -1,38 +1,46 @@
 // Operators: what needs somebody, in any building.
+import { useComputed } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
-import type { GraphqlClient } from '../api/graphql';
 import type { Attention } from '../api/types';
-import { ATTENTIONS, AttentionList, type AttentionItem, type Section } from '../live/attention';
+import { now } from '../clock';
+import { AttentionList } from '../live/attention';
+import { ATTENTIONS, type Entry } from '../live/concerns';
+import { freshness } from '../live/feed';
+import type { Api } from '../live/watch';
 import { buildingUrl, lockerUrl } from '../route';
 import type { Person } from '../session';
-import { exactTimeOf, isoOf, timeOf } from '../time';
+import { isoOf, timeOf } from '../time';
 import { Age } from './age';
+import { announce } from './announcer';
+import { FreshnessBar } from './freshness';
 import { StatusIcon } from './icons';
 import { Message } from './message';
 import { useTitle } from './title';
 import { CONCERN, doorName } from './words';
 
 interface AttentionPageProps {
-  readonly client: GraphqlClient;
+  readonly api: Api;
   readonly person: Person;
 }
 
-export function AttentionPage({ client, person }: AttentionPageProps) {
-  if (!person.operator) {
-    return (
-      <Message title="For operators">
-        <p>
-          The attention list covers every building. Yours shows what needs attention on its own
-          page: <a href="#/buildings">your buildings</a>
-        </p>
-      </Message>
-    );
-  }
-  return <List client={client} />;
+export function AttentionPage({ api, person }: AttentionPageProps) {
+  if (!person.operator) return <ForOperators />;
+  return <List api={api} />;
 }
 
-function List({ client }: { readonly client: GraphqlClient }) {
-  const list = useMemo(() => new AttentionList(client), [client]);
+function ForOperators() {
+  return (
+    <Message title="For operators">
+      <p>
+        The attention list covers every building. Yours shows what needs attention on its own page:{' '}
+        <a href="#/buildings">your buildings</a>
+      </p>
+    </Message>
+  );
+}
+
+function List({ api }: { readonly api: Api }) {
+  const list = useMemo(() => new AttentionList(api, tell), [api]);
   useEffect(
     () => () => {
       list.stop();
@@ -40,6 +48,11 @@ function List({ client }: { readonly client: GraphqlClient }) {
     [list],
   );
   useTitle('Attention');
+  // The API refuses: the groups of a session may be older than those that the person has now.
+  const isRefused = useComputed(
+    () => freshness(list.feed.value, now.value).kind === 'refused',
+  ).value;
+  if (isRefused) return <ForOperators />;
   const view = list.view.value;
   const failure = list.failure.value;
   return (
@@ -48,36 +61,19 @@ function List({ client }: { readonly client: GraphqlClient }) {
         <h1>Attention</h1>
         <p class="muted">All buildings</p>
       </div>
-      <div class="freshness" data-state={failure === null ? 'list' : 'stale'}>
-        <p class="freshness-line" role="status">
-          {failure === null ? '' : `The list could not be loaded: ${failure}.`}
+      <FreshnessBar live={list} />
+      {failure !== null && (
+        <p class="problem" role="alert">
+          More could not be loaded: {failure}. Try again.
         </p>
-        <p class="freshness-line">
-          {view === null ? (
-            failure === null && 'Loading…'
-          ) : (
-            <span>
-              As of {exactTimeOf(view.at)} (<Age since={view.at} /> ago)
-            </span>
-          )}
-        </p>
-        <button
-          type="button"
-          class="button"
-          aria-disabled={list.loading.value}
-          onClick={() => {
-            void list.refresh();
-          }}
-        >
-          Refresh
-        </button>
-      </div>
+      )}
       {view !== null &&
         ATTENTIONS.map((status) => (
           <SectionPanel
             key={status}
             status={status}
-            section={view.sections[status]}
+            items={view.sections[status]}
+            more={view.nextTokens[status] !== null}
             onMore={() => {
               void list.loadMore(status);
             }}
@@ -87,15 +83,24 @@ function List({ client }: { readonly client: GraphqlClient }) {
   );
 }
 
+/** Those who do not see the page hear what newly stands out. */
+function tell(entries: readonly Entry[]): void {
+  announce(entries.slice(0, 3).map(sentence).join(' '));
+}
+
+const sentence = ({ buildingId, lockerId, doorId, attention }: Entry): string =>
+  `${buildingId}, locker ${lockerId}${doorId === null ? '' : `, ${doorName(doorId)}`}: ` +
+  `${attention === null ? '' : CONCERN[attention]}.`;
+
 interface SectionPanelProps {
   readonly status: Attention;
-  readonly section: Section;
+  readonly items: readonly Entry[];
+  readonly more: boolean;
   readonly onMore: () => void;
 }
 
-function SectionPanel({ status, section, onMore }: SectionPanelProps) {
+function SectionPanel({ status, items, more, onMore }: SectionPanelProps) {
   const heading = `attention-${status}`;
-  const { items, nextToken } = section;
   return (
     <section class="panel" aria-labelledby={heading} data-attention={status}>
       <h2 id={heading} class="section-head">
@@ -105,16 +110,16 @@ function SectionPanel({ status, section, onMore }: SectionPanelProps) {
         {CONCERN[status]}
         <span class="panel-count" data-none={items.length === 0 || undefined}>
           {items.length}
-          {nextToken !== null && '+'}
+          {more && '+'}
         </span>
       </h2>
       {items.length === 0 && <p class="muted panel-empty">None.</p>}
       <ul class="finding-list">
         {items.map((item) => (
-          <Row key={`${item.buildingId}:${item.lockerId}/${item.doorId ?? ''}`} item={item} />
+          <Row key={item.key} entry={item} />
         ))}
       </ul>
-      {nextToken !== null && (
+      {more && (
         <button type="button" class="button" onClick={onMore}>
           Load more
         </button>
@@ -123,12 +128,11 @@ function SectionPanel({ status, section, onMore }: SectionPanelProps) {
   );
 }
 
-function Row({ item }: { readonly item: AttentionItem }) {
-  const { buildingId, lockerId, doorId } = item;
-  const since = item.locker?.since ?? item.receivedAt;
-  const detail = item.tile?.fault ?? item.locker?.reason ?? '';
+function Row({ entry }: { readonly entry: Entry }) {
+  const { key, buildingId, lockerId, doorId, since } = entry;
+  const detail = entry.detail ?? '';
   return (
-    <li class="attention-row">
+    <li class="attention-row" data-entry={key}>
       <a class="attention-building" href={buildingUrl(buildingId)}>
         {buildingId}
       </a>

@@ -1,12 +1,12 @@
 // Whether what is shown is true, always in the same place, so that nothing moves when it changes.
-import type { LiveBuilding } from '../live/live';
 import { freshness, type Freshness } from '../live/feed';
+import type { Live } from '../live/watch';
 import { now } from '../clock';
 import { exactTimeOf } from '../time';
 import { Age } from './age';
 import { HourglassIcon, LiveIcon, StatusIcon } from './icons';
 
-export function FreshnessBar({ live }: { readonly live: LiveBuilding }) {
+export function FreshnessBar({ live }: { readonly live: Live }) {
   const fresh = freshness(live.feed.value, now.value);
   return (
     <div class="freshness" data-testid="connection" data-state={fresh.kind}>
@@ -15,10 +15,10 @@ export function FreshnessBar({ live }: { readonly live: LiveBuilding }) {
   );
 }
 
-function Statement({ fresh, live }: { readonly fresh: Freshness; readonly live: LiveBuilding }) {
+function Statement({ fresh, live }: { readonly fresh: Freshness; readonly live: Live }) {
   switch (fresh.kind) {
     case 'live':
-      return <Live live={live} />;
+      return <Alive live={live} />;
     case 'loading':
       return (
         <p class="freshness-line" role="status">
@@ -36,8 +36,8 @@ function Statement({ fresh, live }: { readonly fresh: Freshness; readonly live: 
   }
 }
 
-function Live({ live }: { readonly live: LiveBuilding }) {
-  const { lastEventAt } = live.board.overview.value;
+function Alive({ live }: { readonly live: Live }) {
+  const lastEventAt = live.lastEventAt.value;
   return (
     <p class="freshness-line">
       <LiveIcon />
@@ -56,7 +56,7 @@ function Live({ live }: { readonly live: LiveBuilding }) {
 
 type StaleState = Extract<Freshness, { kind: 'stale' }>;
 
-function Stale({ fresh, live }: { readonly fresh: StaleState; readonly live: LiveBuilding }) {
+function Stale({ fresh, live }: { readonly fresh: StaleState; readonly live: Live }) {
   return (
     <div class="stale" data-testid="stale" role="status">
       <StatusIcon status="forced" />

@@ -4,7 +4,14 @@ import { useEffect, useMemo } from 'preact/hooks';
 import type { GraphqlClient } from '../api/graphql';
 import { now } from '../clock';
 import { freshness } from '../live/feed';
-import { History, matching, type DoorEvent, type Filters } from '../live/history';
+import {
+  History,
+  isFiltered,
+  matching,
+  type DoorEvent,
+  type Events,
+  type Filters,
+} from '../live/history';
 import type { LiveBuilding } from '../live/live';
 import { buildingUrl, lockerUrl } from '../route';
 import { exactTimeOf, isoOf } from '../time';
@@ -12,7 +19,7 @@ import { FreshnessBar } from './freshness';
 import { StatusIcon } from './icons';
 import { Refused } from './message';
 import { useTitle } from './title';
-import { KIND, STATUS, doorName } from './words';
+import { KIND, STATUS, doorName, plural } from './words';
 
 interface HistoryPageProps extends Filters {
   readonly client: GraphqlClient;
@@ -26,6 +33,9 @@ export function HistoryPage({ client, live, locker, door, kind }: HistoryPagePro
     [client, live.buildingId, locker],
   );
   useNewEvents(history, live, locker);
+  useEffect(() => {
+    void history.filter({ door, kind });
+  }, [history, door, kind]);
   useTitle(`${live.buildingId} ${locker}`);
   const isRefused = useComputed(
     () => freshness(live.feed.value, now.value).kind === 'refused',
@@ -176,8 +186,7 @@ interface OlderProps {
 function Older({ history, filters, shown }: OlderProps) {
   const events = history.events.value;
   const failure = history.failure.value;
-  const oldest = events?.items.at(-1);
-  const filtered = filters.door !== null || filters.kind !== null;
+  const loading = history.loading.value;
   return (
     <div class="older">
       {failure !== null && (
@@ -194,32 +203,40 @@ function Older({ history, filters, shown }: OlderProps) {
           </button>
         </p>
       )}
-      {events !== null && shown === 0 && (
-        <p class="empty">
-          {filtered
-            ? 'No event that was looked at passes the filters.'
-            : 'No event of this locker in the last 90 days.'}
+      {events === null && failure === null && <p class="empty">Loading…</p>}
+      {events !== null && (
+        <p class={shown === 0 ? 'empty' : 'muted'} role="status" data-testid="looked">
+          {looked(events, filters, shown, loading)}
         </p>
       )}
-      {events === null && failure === null && <p class="empty">Loading…</p>}
-      {oldest !== undefined && events?.nextToken == null && (
-        <p class="muted">That is all that is kept (90 days).</p>
-      )}
-      {oldest !== undefined && events?.nextToken != null && (
-        <>
-          {filtered && <p class="muted">Looked back to {exactTimeOf(oldest.receivedAt)}.</p>}
-          <button
-            type="button"
-            class="button"
-            aria-disabled={history.loading.value}
-            onClick={() => {
-              void history.loadOlder(filters);
-            }}
-          >
-            Load older events
-          </button>
-        </>
+      {events?.nextToken != null && (
+        <button
+          type="button"
+          class="button"
+          aria-disabled={loading}
+          onClick={() => {
+            if (!loading) void history.loadOlder();
+          }}
+        >
+          Load older events
+        </button>
       )}
     </div>
   );
+}
+
+/** How far what is shown goes back, in a sentence. */
+function looked(events: Events, filters: Filters, shown: number, loading: boolean): string {
+  const oldest = events.items.at(-1);
+  if (oldest === undefined) return 'No event of this locker in the last 90 days.';
+  const filtered = isFiltered(filters);
+  if (events.nextToken === null) {
+    if (filtered && shown === 0) return 'No event of the last 90 days passes the filters.';
+    return 'That is all that is kept (90 days).';
+  }
+  const back = `back to ${exactTimeOf(oldest.receivedAt)}`;
+  if (loading) return `Looking further, ${back} so far…`;
+  if (!filtered) return `Events ${back}.`;
+  const of = plural(events.items.length, 'event');
+  return `${shown === 0 ? 'None' : shown.toLocaleString('en')} of ${of} ${back}.`;
 }
