@@ -36,6 +36,7 @@ from operations.pacing import ReadBudget
 from operations.walk import look_into
 from pipeline.contract import PresenceEvent, Thing
 from pipeline.items import locker_pk
+from simulators.queues import queue_depths
 
 if TYPE_CHECKING:
     from simulators.target import Target
@@ -227,8 +228,6 @@ def backlogs(target: "Target") -> list[Backlog]:
 
     AWS: the age of the oldest message is a metric of CloudWatch, not an attribute of the queue.
     """
-    from simulators.table import queue_depths  # noqa: PLC0415  (boto3 is slow to import)
-
     urls = {name: target.queues[name] for name in SOURCE_QUEUES if name in target.queues}
     depths = queue_depths(target.client("sqs"), urls)
     return [

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from operations.letters import Letter, Queue
+from operations.parking import REASON as BY_PERSON
 from operations.parking import read_parked
 from operations.walk import Walk
 from pipeline.contract import Thing
@@ -23,8 +24,8 @@ def parked_of(
 ) -> Iterator[Callable[[], list[Parked]] | None]:
     """Yield what tells, each time it is called, all that is parked; None if there is no place.
 
-    The quarantine queue is left as it was. Of the files of `dlq park --export` only what came out
-    of quarantine counts.
+    The quarantine queue is left as it was. Of the files of `dlq park --export` what came out of
+    quarantine counts, and what the contract refuses, whichever queue it came out of.
 
     Raises
     ------
@@ -35,7 +36,8 @@ def parked_of(
         parked
         for file in files
         for letter in read_parked(file)
-        if letter.queue is Queue.QUARANTINE and (parked := _parked(letter)) is not None
+        if (letter.queue is Queue.QUARANTINE or letter.refusal is not None)
+        and (parked := _parked(letter)) is not None
     ]
     url = target.queues.get(Queue.QUARANTINE)
     if url is None:
@@ -73,9 +75,17 @@ def _parked(letter: Letter) -> Parked | None:
         return Parked(
             thing=Thing.parse(envelope["thing"]),
             door=envelope["door"],
-            reason=letter.reason,
+            reason=_reason(letter),
             payload=base64.b64decode(envelope["payload"]),
             received_at=envelope["received_at"],
         )
     except (KeyError, TypeError, ValueError):
         return None  # not what the rule makes of a locker's publish
+
+
+def _reason(letter: Letter) -> str:
+    """Why it cannot succeed: the projector's word; of what a person set aside, the contract's."""
+    by_projector = letter.queue is Queue.QUARANTINE and letter.reason != BY_PERSON
+    if by_projector or letter.refusal is None:
+        return letter.reason
+    return letter.refusal.reason.value

@@ -13,6 +13,7 @@ from scripts.fleet import app as fleet_app
 from scripts.forecast import forecast
 from scripts.info import info
 from scripts.latency import latency
+from scripts.outage import outage
 from scripts.people import app as people_app
 from scripts.rebuild import rebuild
 from scripts.replay import replay
@@ -43,6 +44,7 @@ app.command()(replay)
 app.command()(rebuild)
 app.command()(rollback)
 app.command()(smoke)
+app.command()(outage)
 app.add_typer(fleet_app, name="fleet")
 app.add_typer(dlq_app, name="dlq")
 app.add_typer(people_app, name="people")

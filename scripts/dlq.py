@@ -94,7 +94,7 @@ def peek(
     """
     from rich.console import Console
 
-    from operations.walk import look
+    from operations.walk import look_into
     from scripts.deployment import find_target
     from scripts.dlq_clients import require, sqs_client
     from scripts.dlq_screens import letter_json, print_letters
@@ -113,10 +113,9 @@ def peek(
     now_ms = time.time_ns() // 1_000_000
     console = Console()
     found = []
-    for each in queues:
-        # With a filter the whole queue has to be gone through to find what is meant.
-        most = limit + 1 if selection.everything else None
-        letters = look(sqs, each, target.queues[each], limit=most)
+    # With a filter the whole queue has to be gone through to find what is meant.
+    most = limit + 1 if selection.everything else None
+    for each, letters in look_into(sqs, target.queues, queues, limit=most).items():
         meant = [letter for letter in letters if selection.matches(letter, now_ms)]
         found += meant[:limit]
         if not as_json:

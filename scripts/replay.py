@@ -141,7 +141,7 @@ def _wait(
     target: "Target", archive: "Archive", progress: "Progress", *, hidden: bool
 ) -> "Progress":
     from scripts.progress import progress_on
-    from simulators.table import queue_depths
+    from simulators.queues import queue_depths
 
     with progress_on("replayed, %", hidden=hidden) as on_progress:
         while progress.active:

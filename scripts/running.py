@@ -13,8 +13,8 @@ from rich.live import Live
 from rich.table import Table
 
 from scripts.live_view import LiveView
+from simulators.queues import queue_depths
 from simulators.session import Session
-from simulators.table import queue_depths
 from simulators.verdict import Finding, Verdict
 
 REFRESH_S = 0.25

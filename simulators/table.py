@@ -1,4 +1,4 @@
-"""Reads the table, and how full queues are, for comparison and for display; writes nothing."""
+"""Reads the table for comparison; writes nothing."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -22,16 +22,6 @@ def read_history(table: Any, things: Iterable[Thing]) -> Iterator[Stored]:
     for thing in things:
         for item in _query(table, locker_pk(thing), f"{EVENT}#"):
             yield _stored(item, thing)
-
-
-def queue_depths(sqs: Any, urls: Mapping[str, str]) -> dict[str, int]:
-    """Messages waiting or in flight, by name (AWS: approximate)."""
-    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    depths = {}
-    for name, url in urls.items():
-        found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-        depths[name] = sum(int(found[attribute]) for attribute in names)
-    return depths
 
 
 def _query(table: Any, partition: str, prefix: str) -> Iterator[Mapping[str, Any]]:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 
 from simulators.ground_truth import GroundTruth
 from simulators.observation import Picture
-from simulators.table import queue_depths, read_history, read_tiles
+from simulators.queues import queue_depths
+from simulators.table import read_history, read_tiles
 from simulators.target import Target
 from simulators.verdict import Finding, Parked, Stored, Verdict, View, judge
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from simulators.table import queue_depths
+from simulators.queues import queue_depths
 from simulators.target import Target
 
 ON_THE_WAY = ("ingest", "projector")

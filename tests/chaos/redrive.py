@@ -24,7 +24,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.contract import Kind, Thing, version_of
-from simulators.table import queue_depths, read_history
+from simulators.queues import queue_depths
+from simulators.table import read_history
 from simulators.target import Target
 from tests.support.cli_stack import COMMAND, ROOT, CliStack, cli_stack, environment
 from tests.support.lambda_events import door_envelope, payload

@@ -301,6 +301,8 @@ def test_any_handshake_is_refused_with_a_connection_error(
     async def attempt() -> tuple[dict[str, Any], int | None]:
         url = URL(f"http://{gateway.host}/graphql/realtime{query or ''}", encoded=True)
         async with gateway.session.ws_connect(url, protocols=protocols) as socket:
+            # As clients do; for one that stays silent the gateway waits half a second.
+            await socket.send_str('{"type": "connection_init"}')
             frame = await socket.receive_json(timeout=DEADLINE_S)
             while (await socket.receive(DEADLINE_S)).type is aiohttp.WSMsgType.TEXT:
                 pass

@@ -24,7 +24,8 @@ from pipeline.items import history_item, tile_update
 from pipeline.quarantine import Parked, attributes
 from simulators.controller import Controller, DoorState, Emission
 from simulators.ground_truth import GroundTruth, Outcome, Run, TrueEvent, TrueMalformed
-from simulators.table import queue_depths, read_history, read_tiles
+from simulators.queues import queue_depths
+from simulators.table import read_history, read_tiles
 from simulators.target import Target
 from simulators.verdict import Finding, Verdict, View
 from simulators.verification import verify

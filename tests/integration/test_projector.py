@@ -8,7 +8,7 @@ from botocore.exceptions import ReadTimeoutError
 from pipeline.contract import Kind, format_version, version_of
 from pipeline.deadline import Deadline
 from pipeline.errors import EventShapeError, PoisonReason
-from tests.support.aws import Aws, always, first, refusal
+from tests.support.aws import Aws, always, refusal
 from tests.support.lambda_events import (
     BOOT,
     RECEIVED_AT,
@@ -337,84 +337,3 @@ def test_everything_failing_names_everything(bench: TestBench):
     bench.dynamodb.faults["get_item"] = always(refusal("ThrottlingException", "GetItem"))
     batch = [opened(seq=1), opened(seq=2, door="d03"), presence_envelope(connected=True)]
     assert bench.project(*batch) == ["m0", "m1", "m2"]
-
-
-def test_presence_greys_and_revives_a_locker(bench: TestBench):
-    """A disconnect of the session shows; so does the next connect; revisions count up."""
-    bench.project(presence_envelope(connected=True, at=RECEIVED_AT, session="s1", counter=1))
-    bench.project(presence_envelope(connected=False, at=RECEIVED_AT + 9, session="s1", counter=1))
-    locker = bench.aws.locker()
-    assert locker is not None
-    assert locker["connected"] == {"BOOL": False}
-    assert locker["attention"] == {"S": "offline"}
-    assert locker["reason"] == {"S": "CONNECTION_LOST"}
-    assert locker["since"]["N"] == str(RECEIVED_AT + 9)
-    bench.project(presence_envelope(connected=True, at=RECEIVED_AT + 50, session="s2", counter=2))
-    locker = bench.aws.locker()
-    assert locker is not None
-    assert locker["connected"] == {"BOOL": True}
-    assert "attention" not in locker
-    assert locker["revision"] == {"N": "3"}
-
-
-def test_a_new_locker_puts_its_building_on_the_list(bench: TestBench):
-    """Before its own item, and only then: what connects again writes one item, as ever."""
-    writes = []
-
-    def note(arguments):
-        writes.append(arguments["Item"]["sk"]["S"])
-
-    bench.dynamodb.faults["put_item"] = note
-    bench.project(presence_envelope(connected=True, session="s1", counter=1))
-    assert writes == ["BUILDING#maple-court", "LOCKER#l03"]
-    bench.project(presence_envelope(connected=True, at=RECEIVED_AT + 9, session="s2", counter=2))
-    assert writes[2:] == ["LOCKER#l03"]
-    (building,) = bench.aws.items("BUILDING#")
-    assert building == {
-        "pk": {"S": "BUILDINGS"},
-        "sk": {"S": "BUILDING#maple-court"},
-        "entity": {"S": "BUILDING"},
-        "building": {"S": "maple-court"},
-    }
-
-
-def test_presence_told_twice_or_late_changes_nothing(bench: TestBench):
-    """A duplicate, and the end of a session that was taken over, leave the locker connected."""
-    bench.project(presence_envelope(connected=True, at=RECEIVED_AT + 50, session="s2", counter=2))
-    assert (
-        bench.project(
-            presence_envelope(connected=True, at=RECEIVED_AT + 50, session="s2", counter=2),
-            presence_envelope(connected=False, at=RECEIVED_AT + 51, session="s1", counter=1),
-        )
-        == []
-    )
-    locker = bench.aws.locker()
-    assert locker is not None
-    assert locker["connected"] == {"BOOL": True}
-
-
-def test_a_lost_race_for_the_locker_is_run_again(bench: TestBench):
-    """A revision that moved between read and write is read again, not overwritten."""
-    lost = refusal("ConditionalCheckFailedException", "PutItem")
-    losing = first(2, lost)
-
-    def conditional_only(arguments: dict[str, object]) -> object:
-        return losing(arguments) if "ConditionExpression" in arguments else None
-
-    bench.dynamodb.faults["put_item"] = conditional_only
-    assert bench.project(presence_envelope(connected=True)) == []
-    assert bench.dynamodb.calls["get_item"] == 3
-
-
-def test_a_race_lost_until_the_deadline_is_retried(bench: TestBench):
-    """Presence that never gets its turn comes again."""
-    bench.dynamodb.faults["put_item"] = always(
-        refusal("ConditionalCheckFailedException", "PutItem")
-    )
-    assert bench.project(presence_envelope(connected=True), seconds=0.2) == ["m0"]
-
-
-def test_a_throttled_locker_is_retried(bench: TestBench):
-    """A refusal that is not about the revision is not taken for a lost race."""
-    bench.dynamodb.faults["put_item"] = always(refusal("ThrottlingException", "PutItem"))
-    assert bench.project(presence_envelope(connected=True)) == ["m0"]

@@ -44,6 +44,20 @@ def test_a_defect_is_logged_with_its_stack(bench: TestBench):
     assert defect["event_id"] == f"maple-court:l03/d02@{BOOT}.1"
 
 
+def test_a_line_leads_to_the_invocations_trace_and_to_the_events(
+    bench: TestBench, monkeypatch: pytest.MonkeyPatch
+):
+    """X-Ray's id is that of the invocation, the broker's that of the event: one line has both."""
+    root = "1-5759e988-bd862e3fe1be46a994272793"
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", f"Root={root};Parent=53995c3f42cd8ad8;Sampled=1")
+    bench.dynamodb.faults["update_item"] = always(refusal("ThrottlingException", "UpdateItem"))
+    event = opened()
+    bench.project(event)
+    retried, projected = bench.log()
+    assert retried["trace_id"] == event["trace"]
+    assert retried["xray_trace_id"] == projected["xray_trace_id"] == root
+
+
 def test_a_payload_is_never_logged(bench: TestBench, capsys: pytest.CaptureFixture[str]):
     """Neither as a good event, nor as a defect, nor as poison; and no line can be forged."""
     secret = "pin-4711"
