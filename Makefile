@@ -10,14 +10,15 @@ NODE_BIN = $(NODE)/bin
 NPM = $(NODE_BIN)/node $(NODE)/lib/node_modules/npm/bin/npm-cli.js
 CDK = PATH="$(CURDIR)/$(BIN):$(NODE_BIN):$$PATH" node_modules/.bin/cdk
 CDK_CONTEXT = --context stage=$(or $(STAGE),dev) --context route=$(or $(ROUTE),bus) \
+  --context tracing=$(or $(TRACING),active) --context adot-layer=$(ADOT_LAYER) \
   --context page-domain=$(PAGE_DOMAIN) --context page-certificate=$(PAGE_CERTIFICATE)
 LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --custom-compile-command 'make locks'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dashboard demo test soak bench screenshots check audit format types synth layers bootstrap deploy rollback destroy locks clean
+.PHONY: help setup dashboard demo test soak bench bench-connections screenshots check audit format types synth layers bootstrap deploy rollback destroy locks clean
 
 help: ## what one can make
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): locks/uv.txt locks/laptop.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -48,7 +49,11 @@ soak: $(READY) ## events under faults, and a verdict (EVENTS=5000 SEED=1 RATE=60
 	@PATH="$(NODE_BIN):$$PATH" $(BIN)/python -m tests.chaos.soak $(if $(EVENTS),--events $(EVENTS)) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(RATE),--rate $(RATE)) $(if $(INTENSITY),--intensity $(INTENSITY)) $(if $(WRITE_DOCS),--write-docs)
 
-bench: $(BENCH)/.ready ## what a connection costs the fleet and the usual alternatives (LOCKERS=300)
+bench: $(READY) ## against textbook designs: requests, CPU, events/s, cold start, zips (EVENTS=300 REPETITIONS=5 WRITE_DOCS=1)
+	@$(BIN)/python -m benchmarks.comparison $(if $(EVENTS),--events $(EVENTS)) $(if $(REPETITIONS),--repetitions $(REPETITIONS)) \
+	  $(if $(WRITE_DOCS),--write-docs)
+
+bench-connections: $(BENCH)/.ready ## what a connection costs the fleet and the usual alternatives (LOCKERS=300)
 	@$(BIN)/python -m benchmarks.connections $(if $(LOCKERS),--lockers $(LOCKERS))
 
 $(BENCH)/.ready: $(READY) locks/bench.txt
@@ -77,8 +82,8 @@ synth: $(READY) ## synthesize the CloudFormation templates into build/cdk.out an
 	@PATH="$(NODE_BIN):$$PATH" $(BIN)/python -m infra.app
 	@$(BIN)/cfn-lint 'build/cdk.out/*.template.json'
 
-layers: $(READY) ## build the Lambda layers (arm64, Python 3.13) from their locks
-	@$(BIN)/python -m infra.layers
+layers: $(READY) ## build the Lambda layers (arm64, Python 3.13) from their locks (LAYER_PYTHON=, BYTECODE=no)
+	@$(BIN)/python -m infra.layers $(if $(LAYER_PYTHON),--python $(LAYER_PYTHON),$(if $(filter no,$(BYTECODE)),--no-bytecode))
 
 bootstrap: $(READY) ## prepare an AWS account and region for the CDK, once
 	@$(NPM) ci --silent
@@ -93,10 +98,10 @@ deploy: $(READY) layers dashboard ## deploy to the AWS account of your environme
 rollback: $(READY) ## let the functions run as before the last deployment (STAGE=dev)
 	@$(BIN)/latchline rollback --stage $(or $(STAGE),dev) --yes
 
-destroy: $(READY) layers ## remove the stacks from that account; cdk asks first
+destroy: $(READY) ## remove the stacks from that account; cdk asks first
 	@$(NPM) ci --silent
 	@$(BIN)/latchline dashboard withdraw --stage $(or $(STAGE),dev)
-	@$(CDK) destroy --all $(CDK_CONTEXT)
+	@$(CDK) destroy --all --app 'python -m infra.app' $(CDK_CONTEXT)
 
 locks: ## resolve the dependencies anew (hashes, no index named)
 	@$(LOCK) --universal --python-version 3.11 -o locks/uv.txt locks/uv.in
@@ -104,7 +109,7 @@ locks: ## resolve the dependencies anew (hashes, no index named)
 	  -o locks/laptop.txt pyproject.toml
 	@$(LOCK) --universal --python-version 3.11 -o locks/bench.txt locks/bench.in
 	@$(LOCK) --universal --python-version 3.11 -o locks/audit.txt locks/audit.in
-	@for f in projector fanout; do \
+	@for f in projector fanout textbook-projector textbook-fanout; do \
 	  $(LOCK) --python-platform aarch64-manylinux_2_28 --python-version 3.13 -o locks/$$f.txt locks/$$f.in; done
 
 clean: ## remove what was built (not the running stacks: latchline down)

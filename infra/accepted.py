@@ -64,6 +64,7 @@ def accepted() -> Iterator[Accepted]:
             ("IotErrors", "of the IoT rules' errorAction"),
         )
     )
+    yield Accepted("ingest", "ProjectorRole", "IAM5[Resource::*]", "X-Ray's Put… know no resource")
     yield Accepted(
         "fanout", "FanoutDlq", "SQS3", "it is a dead-letter queue: of the stream's mapping"
     )
@@ -86,7 +87,7 @@ def accepted() -> Iterator[Accepted]:
         "fanout",
         "FanoutRole",
         "IAM5[Resource::*]",
-        "dynamodb:ListStreams knows no resource, and a stream's mapping needs it",
+        "dynamodb:ListStreams, which a stream's mapping needs, and X-Ray's Put… know no resource",
     )
     yield Accepted(
         "edge", "Page", "S1", "public files of a page; only CloudFront may read the bucket"

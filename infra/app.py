@@ -1,8 +1,9 @@
 """The CDK app: `python -m infra.app` writes the templates to build/cdk.out (or $CDK_OUTDIR).
 
 The CDK command line runs it as well (cdk.json). Context: `stage` (default dev), `route` (bus or
-direct), `page-domain` and `page-certificate` (a name of one's own for the dashboard); from
-`--context` there, from the variable CDK_CONTEXT_JSON here. Needs Node, no network.
+direct), `tracing` (active, adot with `adot-layer`, or off), `page-domain` and `page-certificate` (a
+name of one's own for the dashboard); from `--context` there, from the variable CDK_CONTEXT_JSON
+here. Needs Node, no network.
 """
 
 import argparse

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 from aws_cdk import RemovalPolicy
 from constructs import Node
@@ -10,11 +11,14 @@ from constructs import Node
 from infra.errors import DeploymentError
 from iot_rules import DOOR_EVENTS, PRESENCE
 
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
 PROJECT = "latchline"
 DEVELOPMENT = "dev"
 PRODUCTION = "prod"
 _STAGE = re.compile(r"[a-z][a-z0-9]{0,11}")
 """IoT rule names allow no hyphen, CloudFormation stack names no underscore."""
+_LAYER_VERSION = re.compile(r"arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:layer:[\w-]+:[0-9]+")
 
 
 class Route(StrEnum):
@@ -26,12 +30,25 @@ class Route(StrEnum):
     """Straight into the projector's queue; the bus is a side tap and replays only."""
 
 
+class Tracing(StrEnum):
+    """What AWS X-Ray is told of the functions (docs/decisions/0011-tracing.md)."""
+
+    OFF = "off"
+    ACTIVE = "active"
+    """Lambda itself records a sample of the invocations; nothing of ours runs for it."""
+    ADOT = "adot"
+    """And AWS's layer of OpenTelemetry instruments the calls inside them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """The context values `stage`, `route`, `page-domain` and `page-certificate`, checked."""
+    """The context values `stage`, `route`, `tracing`, … of `from_context`, checked."""
 
     stage: str = DEVELOPMENT
     route: Route = Route.BUS
+    tracing: Tracing = Tracing.ACTIVE
+    adot_layer: str | None = None
+    """ARN of AWS's layer AWSOpenTelemetryDistroPython in the region deployed to."""
     page_domain: str | None = None
     """The dashboard's own domain name instead of CloudFront's."""
     page_certificate: str | None = None
@@ -41,7 +58,9 @@ class Deployment:
     def from_context(cls, node: Node) -> "Deployment":
         """Raise DeploymentError for a deployment that cannot be, naming the value."""
         stage = node.try_get_context("stage") or DEVELOPMENT
-        route = node.try_get_context("route") or Route.BUS
+        route = _choice(Route, "route", node.try_get_context("route") or Route.BUS)
+        tracing = _choice(Tracing, "tracing", node.try_get_context("tracing") or Tracing.ACTIVE)
+        adot_layer = node.try_get_context("adot-layer") or None
         if not (isinstance(stage, str) and _STAGE.fullmatch(stage)):
             raise DeploymentError(
                 f"context stage={stage!r}: wanted a letter and up to 11 letters or digits, "
@@ -52,11 +71,15 @@ class Deployment:
         if (domain is None) is not (certificate is None):
             given = f"page-domain={domain!r}, page-certificate={certificate!r}"
             raise DeploymentError(f"context {given}: wanted both or neither")
-        try:
-            return cls(stage, Route(route), domain, certificate)
-        except ValueError:
-            wanted = " or ".join(Route)
-            raise DeploymentError(f"context route={route!r}: wanted {wanted}") from None
+        if (tracing is Tracing.ADOT) is not (adot_layer is not None):
+            given = f"tracing={tracing.value!r}, adot-layer={adot_layer!r}"
+            raise DeploymentError(f"context {given}: tracing=adot wants its layer, others none")
+        if adot_layer is not None and not _LAYER_VERSION.fullmatch(str(adot_layer)):
+            raise DeploymentError(
+                f"context adot-layer={adot_layer!r}: wanted the ARN of a layer's version, "
+                "arn:aws:lambda:REGION:ACCOUNT:layer:NAME:VERSION"
+            )
+        return cls(stage, route, tracing, adot_layer, domain, certificate)
 
     @property
     def production(self) -> bool:
@@ -86,3 +109,11 @@ class Deployment:
 
     def _rule(self, name: str) -> str:
         return name if self.stage == DEVELOPMENT else f"{self.stage}_{name}"
+
+
+def _choice(kind: type[_Choice], name: str, value: str) -> _Choice:
+    try:
+        return kind(value)
+    except ValueError:
+        wanted = " or ".join(kind)
+        raise DeploymentError(f"context {name}={value!r}: wanted {wanted}") from None

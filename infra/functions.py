@@ -9,14 +9,20 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from infra.deployment import Deployment
-from infra.layers import ROOT, directory_for_synth, layer_hash
+from infra.deployment import Deployment, Tracing
+from infra.layers import ROOT, source_for_synth
 
 TIMEOUT = Duration.seconds(20)
 MEMORY_MB = 512
 RUNTIME = lambda_.Runtime.PYTHON_3_13
 LAYERS_REQUIRED = "require-layers"
 """Context key: synthesize only with built layers (see `infra.layers`)."""
+ADOT = {
+    "AWS_LAMBDA_EXEC_WRAPPER": "/opt/otel-instrument",
+    # Traces alone: our metrics are in the log already, and its own are paid for.
+    "OTEL_AWS_APPLICATION_SIGNALS_ENABLED": "false",
+}
+"""What makes AWS's layer instrument the function."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,9 @@ def pipeline_function(
         f"{title}Role",
         assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
         description=f"What {name} may do",
-        inline_policies={part: iam.PolicyDocument(statements=[write_log, *statements])},
+        inline_policies={
+            part: iam.PolicyDocument(statements=[write_log, *_trace(deployment), *statements])
+        },
     )
     function = lambda_.Function(
         scope,
@@ -67,15 +75,22 @@ def pipeline_function(
         architecture=lambda_.Architecture.ARM_64,
         handler=f"pipeline.{part}.handler",
         code=_code(),
-        layers=[_layer(scope, deployment, part)],
+        # AWS: where two layers have the same file, the later one's is seen.
+        layers=[*_adot(scope, deployment, part), _layer(scope, deployment, part)],
         memory_size=MEMORY_MB,
         timeout=TIMEOUT,
         role=role.without_policy_updates(),
         log_group=log_group,
+        tracing=(
+            lambda_.Tracing.DISABLED
+            if deployment.tracing is Tracing.OFF
+            else lambda_.Tracing.ACTIVE
+        ),
         environment={
             # The dimension of its metrics: stages of one account must not add up.
             "POWERTOOLS_SERVICE_NAME": name,
             "POWERTOOLS_LOG_LEVEL": "INFO",
+            **(ADOT if deployment.tracing is Tracing.ADOT else {}),
             **environment,
         },
         current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN),
@@ -83,6 +98,22 @@ def pipeline_function(
     # Published by being asked for; a change of code, libraries or settings makes a new one.
     _ = function.current_version
     return PipelineFunction(function, role)
+
+
+def _trace(deployment: Deployment) -> list[iam.PolicyStatement]:
+    """Lambda sends its segments, and the layer's, with the function's own role."""
+    if deployment.tracing is Tracing.OFF:
+        return []
+    # AWS: neither action knows a resource.
+    actions = ["xray:PutTelemetryRecords", "xray:PutTraceSegments"]
+    return [iam.PolicyStatement(actions=actions, resources=["*"])]
+
+
+def _adot(scope: Construct, deployment: Deployment, part: str) -> list[lambda_.ILayerVersion]:
+    if deployment.adot_layer is None:
+        return []
+    name = f"{part.capitalize()}Adot"
+    return [lambda_.LayerVersion.from_layer_version_arn(scope, name, deployment.adot_layer)]
 
 
 def _code() -> lambda_.Code:
@@ -96,14 +127,15 @@ def _code() -> lambda_.Code:
 
 def _layer(scope: Construct, deployment: Deployment, part: str) -> lambda_.LayerVersion:
     required = bool(scope.node.try_get_context(LAYERS_REQUIRED))
+    directory, asset_hash = source_for_synth(part, required=required)
     return lambda_.LayerVersion(
         scope,
         f"{part.capitalize()}Layer",
         layer_version_name=deployment.name(part),
         description=f"Libraries of {part}, from locks/{part}.txt",
         code=lambda_.Code.from_asset(
-            str(directory_for_synth(part, required=required)),
-            asset_hash=layer_hash(part),
+            str(directory),
+            asset_hash=asset_hash,
             asset_hash_type=AssetHashType.CUSTOM,
         ),
         compatible_runtimes=[RUNTIME],

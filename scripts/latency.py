@@ -49,6 +49,10 @@ def latency(
     html: Annotated[
         Path | None, typer.Option(help="Also write a report with pictures.", dir_okay=False)
     ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="With --find-limit: draw latency against rate, as SVG.", dir_okay=False),
+    ] = None,
     name: Name = "default",
     stage: Stage = None,
     as_json: AsJson = False,
@@ -61,13 +65,15 @@ def latency(
 
     from rich.console import Console
 
+    from latency.charts import against_rate
     from latency.limit import Step, rates
     from latency.page import page
-    from scripts.errors import EXIT_DIFFERENT, CommandError
+    from scripts.errors import EXIT_DIFFERENT
     from scripts.latency_view import print_limit, print_measurement
     from simulators.plan import FleetPlan
-    from simulators.session import writable
 
+    if plot is not None and not find_limit:
+        raise typer.BadParameter(f"{plot}: one rate makes no curve; add --find-limit")
     console = Console(stderr=as_json)
     plan = FleetPlan(
         lockers=lockers,
@@ -82,17 +88,15 @@ def latency(
         for tried in rates(rate):
             plan = replace(plan, rate=tried)
             found = _measure(plan, probe, console, warm_up_s=warm_up, name=name, stage=stage)
-            if found is None:
-                raise CommandError("ended before anything was measured")
             steps.append(Step(tried, found))
             if not find_limit or steps[-1].broken or tried > HIGHEST_RATE:
                 break
             print_measurement(found, console, brief=True)
     last = steps[-1].measurement
     if html is not None:
-        with writable(html) as file:
-            file.write(page(last, "Door to tile", steps if find_limit else ()))
-        console.print(f"report: {html}", soft_wrap=True, highlight=False)
+        _write(html, "report", page(last, "Door to tile", steps if find_limit else ()), console)
+    if plot is not None:
+        _write(plot, "plot", against_rate(steps), console)
     if as_json:
         document = last.as_json()
         if find_limit:
@@ -107,6 +111,14 @@ def latency(
             print_limit(steps, console)
     if last.lost and not find_limit:
         raise typer.Exit(EXIT_DIFFERENT)
+
+
+def _write(path: Path, what: str, text: str, console: "Console") -> None:
+    from simulators.session import writable
+
+    with writable(path) as file:
+        file.write(text)
+    console.print(f"{what}: {path}", soft_wrap=True, highlight=False)
 
 
 @contextmanager
@@ -134,10 +146,11 @@ def _measure(
     warm_up_s: float,
     name: str,
     stage: str | None,
-) -> "Measurement | None":
-    """Run the fleet once; None if it was ended before there was anything."""
+) -> "Measurement":
+    """Run the fleet once; raise CommandError if it was ended before there was anything."""
     from latency.measurement import measure_files
     from scripts.deployment import default_truth, find_target, keys_folder, things_per_s
+    from scripts.errors import CommandError
     from scripts.running import run_session
     from simulators.session import Files, Session
 
@@ -150,7 +163,7 @@ def _measure(
     )
     run_session(session, console, beside=None if probe is None else probe.run)
     if session.fleet is None:
-        return None
+        raise CommandError("ended before anything was measured")
     if probe is not None and probe.failure is not None:
         console.print(f"the broker's probe failed: {probe.failure}", highlight=False)
     return measure_files(

@@ -176,12 +176,16 @@ def test_the_demo_ends_by_itself_with_a_verdict(tmp_path: Path):
     wait_for(lambda: not processes_with(str(tmp_path)), what="processes left by the demo")
 
 
-def test_the_direct_route_ends_in_the_same_tiles(tmp_path: Path):
-    """`route=direct` skips pipe and bus, a second stack beside the first; same verdict."""
-    with cli_stack(tmp_path, "direct", "--route", "direct") as stack:
+def test_the_direct_route_ends_in_the_same_tiles(stack: CliStack, tmp_path: Path):
+    """`route=direct` skips pipe and bus, same verdict; the stack beside it sees none of it."""
+    with cli_stack(tmp_path, "direct", "--route", "direct") as direct:
         truth = tmp_path / "truth.jsonl"
         options = ("--lockers", "4", "--buildings", "2", "--rate", "20", "--duration", "5")
-        ran = stack.run("fleet", "run", *options, "--truth", str(truth))
+        ran = direct.run("fleet", "run", *options, "--truth", str(truth), "--json")
         assert ran.returncode == 0, ran.stdout + ran.stderr
-        verified = stack.run("verify", "--truth", str(truth))
+        verified = direct.run("verify", "--truth", str(truth))
         assert verified.returncode == 0, verified.stdout
+        beside = stack.run("verify", "--truth", str(truth), "--timeout", "0", "--json")
+        assert beside.returncode == 1, beside.stdout
+        history = json.loads(beside.stdout)["views"]["history"]
+        assert history["lost"] == history["checked"] == json.loads(ran.stdout)["acknowledged"]

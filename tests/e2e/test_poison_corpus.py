@@ -12,6 +12,7 @@ from awscrt import mqtt5
 
 from simulators.device import Device
 from simulators.target import Target
+from tests.support.alarms import alarm
 from tests.support.lockers import Lockers
 from tests.support.poison_corpus import Destination, Entry, entries
 from tests.support.wait import eventually
@@ -71,6 +72,14 @@ def same(body: str) -> str:
         return body
 
 
+def visible(target: Target, queue: str) -> int:
+    """What the alarm's metric counts."""
+    name = "ApproximateNumberOfMessages"
+    url = target.queues[queue]
+    answer = target.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=[name])
+    return int(answer["Attributes"][name])
+
+
 def of(hop: str, destination: Destination) -> list[Entry]:
     return [entry for entry in entries(hop) if entry.destination is destination]
 
@@ -120,6 +129,12 @@ async def test_what_waits_for_the_pipe_is_parked_or_dead(target: Target):
             send(target, "ingest", entry.content)
         wanted = {(same(entry.content), reason(entry)) for entry in moved}
         await collect(target, "quarantine", wanted, parked)
+        raising = alarm("ingest-dlq-not-empty")
+        assert not raising.raised([[0]])
+        await eventually(
+            lambda: raising.raised([[visible(target, "ingest_dlq")]]),
+            timeout_s=RECEIVED_BEFORE_LETTING_GO_S,
+        )
         await collect(
             target, "ingest_dlq", {entry.content for entry in dead}, lambda each: each["Body"]
         )

@@ -1,11 +1,15 @@
 """The templates of every stage and route, synthesized once a session."""
 
+import shutil
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
 import pytest
 
+from infra.bytecode import Compiler
+from infra.errors import LayerError
+from infra.layers import PYTHONS
 from tests.support.appsync_stack import MiniStack, ministack
 from tests.support.templates import Assembly, end_synthesis, start_synthesis
 
@@ -42,3 +46,21 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MiniStack]:
     folder: Path = tmp_path_factory.mktemp("emulator")
     with ministack(folder) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def compilers() -> dict[str, Compiler]:
+    """Every CPython 3.13 of this machine, by its version."""
+    on_path = shutil.which("python3.13")
+    installed = [
+        *PYTHONS.glob("cpython-3.13*/bin/python3.13"),
+        *(Path.home() / ".pyenv" / "versions").glob("3.13*/bin/python"),
+    ]
+    found: dict[str, Compiler] = {}
+    for python in [*([Path(on_path)] if on_path else []), *installed]:
+        try:
+            compiler = Compiler.of(python)
+        except LayerError:  # a shim may be there without what it stands for
+            continue
+        found.setdefault(compiler.version, compiler)
+    return found

@@ -2,7 +2,6 @@
 
 import importlib.util
 import io
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -10,8 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from infra.bytecode import NONE, Compiler
 from infra.errors import LayerError
-from infra.layers import FUNCTIONS, ROOT, build, content_hash, is_built, layer_directory
+from infra.layers import (
+    FUNCTIONS,
+    ROOT,
+    build,
+    built_with,
+    content_hash,
+    is_built,
+    layer_directory,
+    layer_hash,
+)
 
 pytestmark = pytest.mark.infra
 
@@ -19,7 +28,7 @@ UV = str(Path(sys.executable).parent / "uv")
 RUNTIME = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six", "urllib3")
 """AWS: what the runtime python3.13 brings with it; here those of our own interpreter."""
 MAX_ZIPPED = 20_000_000
-UNWANTED = ("*.pyc", "__pycache__", "tests", "bin", "RECORD", "INSTALLER", "boto3", "botocore")
+UNWANTED = ("tests", "bin", "RECORD", "INSTALLER", "boto3", "botocore")
 """boto3 comes with the runtime."""
 
 
@@ -52,6 +61,22 @@ def test_it_holds_libraries_and_nothing_else(function: str, layer: Path) -> None
         assert library.read_bytes()[18:20] == b"\xb7\x00", f"{library} is not for arm64"
 
 
+def test_every_module_is_compiled(function: str, layer: Path) -> None:
+    """Unless somebody wanted none of it: then nothing is."""
+    modules = {path.relative_to(layer) for path in layer.rglob("*.py")}
+    compiled = {
+        path.parent.parent.relative_to(layer) / path.name.replace(".cpython-313.pyc", ".py")
+        for path in layer.rglob("*.pyc")
+    }
+    assert compiled == (set() if built_with(function) == NONE else modules)
+
+
+def test_its_hash_names_its_compiler(function: str) -> None:
+    """Bytes that differ never share a hash: the CDK would upload only the first of them."""
+    hashes = {layer_hash(function, version) for version in (NONE, "3.13.0", "3.13.18")}
+    assert len(hashes) == 3
+
+
 def test_it_is_small_enough_for_a_quick_start(layer: Path) -> None:
     """At most 20 MB zipped, code and all."""
     zipped = io.BytesIO()
@@ -63,12 +88,19 @@ def test_it_is_small_enough_for_a_quick_start(layer: Path) -> None:
 
 
 def test_two_builds_are_the_same(
-    function: str, layer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    function: str,
+    layer: Path,
+    compilers: dict[str, Compiler],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Byte for byte; from uv's cache, so that no index is asked."""
+    """Byte for byte, bytecode and all; from uv's cache, so that no index is asked."""
+    version = built_with(function)
+    if version not in {NONE, *compilers}:
+        pytest.skip(f"no CPython {version} on this machine")
     monkeypatch.setenv("UV_OFFLINE", "1")
     try:
-        again = build(function, tmp_path / "somewhere" / "else")
+        again = build(function, tmp_path / "somewhere" / "else", compiler=compilers.get(version))
     except LayerError as error:
         if "network" in str(error):
             pytest.skip("uv's cache does not hold the wheels")
@@ -77,15 +109,11 @@ def test_two_builds_are_the_same(
 
 
 @pytest.fixture
-def python() -> str:
+def python(compilers: dict[str, Compiler]) -> str:
     """An interpreter of the function's version, where the machine has one."""
-    named = [path for path in (shutil.which("python3.13"),) if path is not None]
-    installed = (Path.home() / ".pyenv" / "versions").glob("3.13*/bin/python")
-    for candidate in [*named, *map(str, installed)]:
-        # A shim may be there without what it stands for.
-        if subprocess.run([candidate, "-c", ""], capture_output=True, check=False).returncode == 0:
-            return candidate
-    pytest.skip("no Python 3.13 on this machine")
+    if not compilers:
+        pytest.skip("no Python 3.13 on this machine")
+    return str(next(iter(compilers.values())).python)
 
 
 def test_the_function_starts_with_its_lock_and_nothing_else(

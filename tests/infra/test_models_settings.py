@@ -24,3 +24,6 @@ def test_the_models_count_with_the_deployed_settings(assembly: Assembly):
         assert function["MemorySize"] == design.MEMORY_MB
     archive = assembly.only("AWS::Events::Archive").properties
     assert archive["RetentionDays"] == design.HISTORY_DAYS
+    assert sum(1 for _ in assembly.resources("AWS::CloudWatch::Alarm")) == design.ALARMS
+    assembly.only("AWS::CloudWatch::CompositeAlarm")
+    assembly.only("AWS::CloudWatch::Dashboard")

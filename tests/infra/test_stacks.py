@@ -39,6 +39,9 @@ OUTPUTS = {
 WILDCARDS = {
     # AWS: the action knows no resource; a stream mapping needs it.
     ("dynamodb:ListStreams", "*"),
+    # AWS: they know no resource either.
+    ("xray:PutTelemetryRecords", "*"),
+    ("xray:PutTraceSegments", "*"),
 }
 STATEFUL = {
     "AWS::DynamoDB::GlobalTable",

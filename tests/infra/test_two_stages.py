@@ -3,40 +3,44 @@
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from local.adapters.plain_http import allow_plain_http
 from local.deploy import deploy
 from local.endpoint import Endpoint
 from tests.support.appsync_stack import MiniStack, ministack
 from tests.support.lambda_events import door_envelope, payload, sqs_event
 from tests.support.templates import Assembly
+from tests.support.wait import wait_for
 
 pytestmark = [pytest.mark.infra, pytest.mark.xdist_group("templates")]
 
 STAGES = ("dev", "prod")
+BUILDINGS = {"oak-lane": "dev", "elm-lane": "prod"}
+"""Each stage's own."""
 
 
 @pytest.fixture(scope="module")
 def account(
     assemblies: dict[str, Assembly], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[MiniStack, dict[str, dict[str, str]]]]:
-    """An account with both stages, and their outputs by stage."""
+    """An account with both stages, and their outputs by stage.
+
+    Without the pipe, which the emulator leaves to the supervisor, events go all the way by
+    themselves.
+    """
     with ministack(tmp_path_factory.mktemp("account")) as emulator:
         endpoint = Endpoint(emulator.url, emulator.access_key, emulator.secret_key)
-        yield (
-            emulator,
-            {
-                stage: dict(deploy(endpoint, folder_of(assemblies, stage), lambda _: None).outputs)
-                for stage in STAGES
-            },
-        )
-
-
-def folder_of(assemblies: dict[str, Assembly], stage: str) -> Path:
-    return assemblies[f"{stage}-bus"].folder
+        outputs = {
+            stage: dict(
+                deploy(endpoint, assemblies[f"{stage}-direct"].folder, lambda _: None).outputs
+            )
+            for stage in STAGES
+        }
+        allow_plain_http(endpoint)
+        yield emulator, outputs
 
 
 def test_both_are_complete_and_share_no_resource(
@@ -67,6 +71,27 @@ def test_each_projects_into_its_own_table(
     for door, stage in enumerate(STAGES):
         found = dynamodb.scan(TableName=outputs[stage]["TableName"])["Items"]
         assert doors(found) == {f"d{door:02}"}
+
+
+def test_an_event_ends_in_the_table_of_its_stage(
+    account: tuple[MiniStack, dict[str, dict[str, str]]],
+) -> None:
+    """Both running: published to one stage's rule, through its queue and function, to its table."""
+    emulator, outputs = account
+    broker, dynamodb = emulator.client("iot-data"), emulator.client("dynamodb")
+    for building, stage in BUILDINGS.items():
+        rule = outputs[stage]["DoorRuleName"]
+        topic = f"$aws/rules/{rule}/lockers/v1/{building}:l01/doors/d01/opened"
+        body = payload(boot=int(time.time()), seq=1, open=True)
+        broker.publish(topic=topic, qos=1, payload=json.dumps(body))
+
+    def tiles(stage: str) -> set[str]:
+        found = dynamodb.scan(TableName=outputs[stage]["TableName"])["Items"]
+        return {item["pk"]["S"].removeprefix("BUILDING#") for item in found} & set(BUILDINGS)
+
+    for building, stage in BUILDINGS.items():
+        wait_for(lambda stage=stage: tiles(stage), timeout_s=60, what=f"an event of {stage}")
+        assert tiles(stage) == {building}
 
 
 def doors(found: list[dict[str, Any]]) -> set[str]:
