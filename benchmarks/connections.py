@@ -1,6 +1,6 @@
 """What a connection costs: the fleet, a paho-mqtt script and Locust, in one run.
 
-    make bench LOCKERS=300
+    make bench-connections LOCKERS=300
     python -m benchmarks.connections --lockers 5000 --clients latchline
 
 Starts a laptop stack, registers the lockers, and has each client program connect them over mTLS and
@@ -17,8 +17,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Annotated, Any
@@ -29,15 +27,15 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from benchmarks.laptop import laptop
 from benchmarks.task import Locker, Task
-from local import stack
 from pipeline.contract import Thing
 from simulators.provisioning import Provisioner
 from simulators.target import Target
 
 ROOT = Path(__file__).resolve().parents[1]
 OTHERS = ROOT / "build" / "bench-venv" / "bin" / "python"
-"""Interpreter with the alternatives (`make bench` makes it)."""
+"""Interpreter with the alternatives (`make bench-connections` makes it)."""
 SETTLE_S = 3.0
 CLIENTS = {
     "latchline": (Path(sys.executable), "benchmarks.clients.latchline"),
@@ -76,13 +74,14 @@ def main(
         if name not in CLIENTS:
             raise typer.BadParameter(f"no client {name!r}: choose from {', '.join(CLIENTS)}")
     console = Console(stderr=True)
-    with tempfile.TemporaryDirectory() as folder, _stack(Path(folder), console) as target:
+    with laptop("bench", console.print) as running:
+        target = Target.from_info(running.info.model_dump(mode="json"))
         task = Task(
             host=target.iot.endpoint,
             port=target.iot.port,
             ca=str(target.iot.ca_file),
             rule=target.door_rule,
-            lockers=_provision(target, Path(folder) / "keys", lockers, console),
+            lockers=_provision(target, running.folder / "keys", lockers, console),
             per_s=connect_rate,
             publishers=publishers,
             seconds=seconds,
@@ -92,16 +91,6 @@ def main(
         print(json.dumps([asdict(each) for each in measured], indent=2))
     else:
         Console().print(_table(measured))
-
-
-@contextmanager
-def _stack(folder: Path, console: Console) -> Iterator[Target]:
-    os.environ["LATCHLINE_HOME"] = str(folder)
-    running = stack.start("bench", detach=False, on_progress=console.print)
-    try:
-        yield Target.from_info(running.info.model_dump(mode="json"))
-    finally:
-        running.stop()
 
 
 def _provision(target: Target, keys: Path, count: int, console: Console) -> list[Locker]:

@@ -13,14 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -28,10 +24,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.browser import chromium, sign_in
+from benchmarks.laptop import laptop
 from latency.journey import Shown, journeys
-from local import stack
 from local.dashboard import DIST, is_built
-from local.people import OPERATORS, Person
+from local.info import StackInfo
+from local.people import OPERATORS
 from pipeline.contract import Kind, Thing
 from simulators.fleet import FleetPlan
 from simulators.ground_truth import GroundTruth, Outcome, TrueEvent, read_ground_truth
@@ -101,9 +98,9 @@ def main(
         lockers=lockers, buildings=1, rate=rate, duration_s=LEAD_IN * events / rate + 5.0
     )
     console = Console(stderr=True)
-    with tempfile.TemporaryDirectory() as folder, _stack(Path(folder), console) as info:
-        files = Files.beside(Path(folder) / "truth.jsonl", Path(folder) / "keys")
-        recorded = asyncio.run(_run(info, plan, files, console))
+    with laptop("painted", console.print) as running:
+        files = Files.beside(running.folder / "truth.jsonl", running.folder / "keys")
+        recorded = asyncio.run(_run(running.info, plan, files, console))
         measured = measure(files, recorded, events)
     if as_json:
         print(json.dumps(_as_json(measured), indent=2))
@@ -111,28 +108,15 @@ def main(
         Console().print(_table(measured))
 
 
-@contextmanager
-def _stack(folder: Path, console: Console) -> Iterator[Mapping[str, Any]]:
-    os.environ["LATCHLINE_HOME"] = str(folder)
-    running = stack.start("painted", detach=False, on_progress=console.print)
-    try:
-        yield running.info.model_dump(mode="json")
-    finally:
-        running.stop()
-
-
-async def _run(
-    info: Mapping[str, Any], plan: FleetPlan, files: Files, console: Console
-) -> Recorded:
+async def _run(info: StackInfo, plan: FleetPlan, files: Files, console: Console) -> Recorded:
     """Run the fleet in front of the page."""
     (building,) = plan.building_names
-    people = (Person.model_validate(each) for each in info["people"])
-    operator = next(each for each in people if each.group == OPERATORS)
-    session = Session(Target.from_info(info), plan, files)
+    operator = next(each for each in info.people if each.group == OPERATORS)
+    session = Session(Target.from_info(info.model_dump(mode="json")), plan, files)
     async with chromium() as browser:
         page = await browser.new_page()
         await page.add_init_script(RECORD)
-        await sign_in(page, f"{info['dashboard']}#/buildings/{building}", operator)
+        await sign_in(page, f"{info.dashboard}#/buildings/{building}", operator)
         console.print(f"{plan.lockers} lockers, {plan.rate:g} events/s, {plan.duration_s:.0f} s")
         await session.run(asyncio.Event())
         return Recorded(**await page.evaluate("recorded"))

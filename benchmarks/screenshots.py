@@ -10,8 +10,6 @@ stands there while the gateway cannot be reached.
 from __future__ import annotations
 
 import asyncio
-import os
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,8 +20,9 @@ from playwright.async_api import Browser, Page
 from rich.console import Console
 
 from benchmarks.browser import PATIENCE_MS, chromium, sign_in
-from local import stack
+from benchmarks.laptop import laptop
 from local.dashboard import DIST, is_built
+from local.info import StackInfo
 from local.people import OPERATORS, Person
 from simulators.device import Device
 from simulators.fleet import FleetPlan
@@ -55,27 +54,20 @@ def main(
         raise SystemExit(f"no page in {DIST}: make dashboard")
     folder.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
-    with tempfile.TemporaryDirectory() as state:
-        os.environ["LATCHLINE_HOME"] = state
-        running = stack.start("screenshots", detach=False, on_progress=console.print)
-        try:
-            info = running.info.model_dump(mode="json")
-            asyncio.run(_take(info, Path(state), folder))
-        finally:
-            running.stop()
+    with laptop("screenshots", console.print) as running:
+        asyncio.run(_take(running.info, running.folder, folder))
     for picture in sorted(folder.glob("*.png")):
         console.print(f"{picture}: {picture.stat().st_size // 1024} KiB", soft_wrap=True)
 
 
-async def _take(info: Mapping[str, Any], state: Path, folder: Path) -> None:
+async def _take(info: StackInfo, state: Path, folder: Path) -> None:
     plan = FleetPlan(rate=RATE)
     building = plan.building_names[0]
-    people = (Person.model_validate(each) for each in info["people"])
-    person = next(each for each in people if each.group == OPERATORS)
+    person = next(each for each in info.people if each.group == OPERATORS)
     files = Files.beside(state / "truth.jsonl", state / "keys")
-    page_url = f"{info['dashboard']}#/buildings/{building}"
+    page_url = f"{info.dashboard}#/buildings/{building}"
     async with (
-        _fleet(Session(Target.from_info(info), plan, files)) as devices,
+        _fleet(Session(Target.from_info(info.model_dump(mode="json")), plan, files)) as devices,
         chromium() as browser,
     ):
         await asyncio.sleep(TRAFFIC_S)

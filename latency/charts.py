@@ -27,13 +27,16 @@ STYLE: Mapping[Any, Any] = {
 }
 
 
-def picture(draw: Callable[["Axes"], None]) -> str:
-    """Return what `draw` drew, without the XML declaration and document type: it goes in a page."""
+def picture(draw: Callable[["Axes"], None], *, height: float = SIZE[1]) -> str:
+    """Return what `draw` drew, without the XML declaration and document type: it goes in a page.
+
+    `height` in inches.
+    """
     import matplotlib as mpl  # noqa: PLC0415  (half a second that no other command should cost)
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     with mpl.rc_context(dict(STYLE)):
-        figure = Figure(figsize=SIZE, layout="constrained")
+        figure = Figure(figsize=(SIZE[0], height), layout="constrained")
         draw(figure.subplots())
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None})

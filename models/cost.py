@@ -25,6 +25,8 @@ LOG_BYTES_BATCH = 950
 a line of ours and one of metrics, the projector 0.85 KB and the fan-out 1.05 KB."""
 LOG_BYTES_VALUE = 8
 """A latency in the line of metrics."""
+TRACED = 0.05
+"""Share of the invocations that AWS X-Ray records; AWS lets nobody choose it for a function."""
 METRICS = len(METRIC) + 8
 """Outcomes; of `pipeline.report` two latencies, four counts of the fan-out, two reasons in use."""
 PAGE_BYTES = 500_000
@@ -76,6 +78,10 @@ def ours(workload: Workload) -> Bill:
         *_door_writes(workload),
         *_fanout(workload, Part.EVENTS, workload.tile_changes, workload.fills.coalescing),
         *_logs(workload),
+        *_traces(
+            workload.messages / workload.fills.projector,
+            workload.tile_changes / workload.fills.stream,
+        ),
         *_keeping(workload),
         *_presence(workload),
         *_standing(workload),
@@ -153,6 +159,20 @@ def _logs(day: Workload) -> Iterable[Line]:
     yield _line(Part.KEEPING, "logs: stored", taken_in * months, "log_storage")
 
 
+def _traces(*invocations: float) -> Iterable[Line]:
+    """AWS: a share of each function's invocations, and besides the first of every second.
+
+    How many seconds of a day have an invocation depends on how it is spread: all that can.
+    """
+    yield _line(Part.EVENTS, "traces: a share", sum(invocations) * TRACED, "trace")
+    yield from _first_traces(*invocations)
+
+
+def _first_traces(*invocations: float) -> Iterable[Line]:
+    firsts = sum(min(each, DAY_S) for each in invocations)
+    yield _line(Part.STANDING, "traces: the first of a second", firsts, "trace")
+
+
 def _keeping(day: Workload) -> Iterable[Line]:
     part = Part.KEEPING
     # A duplicate has the same key: one row an event.
@@ -182,6 +202,9 @@ def _standing(day: Workload) -> Iterable[Line]:
     yield _line(part, "dashboard: requests", day.watching * PAGE_REQUESTS, "cdn_request")
     yield _line(part, "dashboard: bytes", day.watching * PAGE_BYTES / GB, "cdn_transfer")
     yield _line(part, "metrics", METRICS / DAYS_A_MONTH, "metric")
+    yield _line(part, "alarms", design.ALARMS / DAYS_A_MONTH, "alarm")
+    yield _line(part, "the alarm that pages", 1 / DAYS_A_MONTH, "composite_alarm")
+    yield _line(part, "dashboard of the metrics", 1 / DAYS_A_MONTH, "dashboard")
 
 
 def _gb_seconds(invocations: float, ms: float, memory_mb: int = design.MEMORY_MB) -> float:
@@ -193,7 +216,6 @@ TEXTBOOK_PROJECTOR = (80.0, 512)
 TEXTBOOK_FANOUT = (120.0, 512)
 """Assumed: billed ms and MB, one event an invocation."""
 TEXTBOOK_LOG_BYTES = 3_000
-TEXTBOOK_TRACED = 0.05
 
 
 def textbook(workload: Workload, *, batch: float = 1.0) -> Bill:
@@ -226,9 +248,11 @@ def textbook(workload: Workload, *, batch: float = 1.0) -> Bill:
         ("AppSync: deliveries", n * workload.viewers, "appsync_delivery"),
         ("pushes to browsers", n * workload.viewers * sizes().push(1) / GB, "data_out"),
         ("logs: taken in", n * TEXTBOOK_LOG_BYTES / GB, "log_ingested"),
-        ("traces", n * TEXTBOOK_TRACED, "trace"),
+        # Its libraries hand the trace on from the bridge to the projector.
+        ("traces", n * TRACED, "trace"),
     ]
     lines = [_line(part, *row) for row in rows]
+    lines += _first_traces(n, n / batch)
     lines += [line for line in _keeping(workload) if line.price.service == "DynamoDB"]
     lines.extend(_standing(workload))
     return Bill("textbook", workload, tuple(lines))

@@ -11,6 +11,8 @@ PARALLELIZATION = 10
 MEMORY_MB = 512
 HISTORY_DAYS = 90
 LOG_DAYS = 30
+ALARMS = 23
+"""On one metric each; one composite alarm and one dashboard of CloudWatch come on top."""
 
 # What AWS does, whatever the templates say.
 POLLERS = 5

@@ -58,7 +58,7 @@ def sizes() -> Sizes:
     envelope = json.dumps(_envelope(), separators=(",", ":"))
     event = parse_envelope(envelope)
     assert isinstance(event, DoorEvent)
-    tile = _tile(event)
+    tile = stored_tile(items.tile_update(event, queued_at=NOW_MS, projected_at=NOW_MS))
     fields = items.graphql_tile(tile)
     one, two = (
         len(json.dumps(Publication("maple-court", [fields] * n, []).variables(NOW_MS)))
@@ -95,9 +95,8 @@ def _envelope() -> dict[str, Any]:
     }
 
 
-def _tile(event: DoorEvent) -> items.Item:
-    """The item that the update leaves behind."""
-    update = items.tile_update(event, queued_at=NOW_MS, projected_at=NOW_MS)
+def stored_tile(update: Mapping[str, Any]) -> items.Item:
+    """The item that a tile's update (`items.tile_update`) leaves behind where there was none."""
     values = update["ExpressionAttributeValues"]
     tile: items.Item = dict(update["Key"])
     for name, value in values.items():

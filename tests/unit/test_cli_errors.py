@@ -47,6 +47,13 @@ def test_a_wrong_flag_is_named_with_its_value(
         assert word in message
 
 
+def test_a_curve_of_one_rate_is_refused(tmp_path: Path) -> None:
+    """`latency --plot` without --find-limit says what is missing, before any load."""
+    message = told(tmp_path, "latency", "--plot", "knee.svg")
+    assert "knee.svg" in message
+    assert "--find-limit" in message
+
+
 @pytest.mark.parametrize(
     "command", [["down"], ["info", "--json"], ["fleet", "run"], ["verify", "--truth", "TRUTH"]]
 )

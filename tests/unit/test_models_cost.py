@@ -59,6 +59,8 @@ def test_a_bill_is_the_sum_of_quantity_times_price():
         ("fan-out: invocations", 2e4),
         ("AppSync: mutations", 1e5),
         ("AppSync: deliveries", 5e5),
+        ("traces: a share", 6e3),
+        ("traces: the first of a second", 106_400),
     ],
 )
 def test_a_million_events_in_full_batches(what: str, quantity: float):
