@@ -23,10 +23,10 @@ from yarl import URL
 from local.realtime.gateway import Gateway
 from tests.fuzz.mutations import BYTES, DOCUMENTS, ODD
 from tests.support.appsync_client import REGION, query_string, sign, subprotocol
-from tests.support.appsync_stack import Api, deploy, ministack
+from tests.support.appsync_stack import Api
 from tests.support.examples import examples
 
-pytestmark = [pytest.mark.property, pytest.mark.xdist_group("fuzz-gateway")]
+pytestmark = [pytest.mark.property, pytest.mark.xdist_group("gateway")]
 
 T = TypeVar("T")
 DEADLINE_S = 20.0
@@ -104,13 +104,12 @@ class Running:
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with ministack(tmp_path_factory.mktemp("ministack")) as stack:
-        running = Running(deploy(stack))
-        try:
-            yield running
-        finally:
-            running.stop()
+def gateway(api: Api) -> Iterator[Running]:
+    running = Running(api)
+    try:
+        yield running
+    finally:
+        running.stop()
 
 
 def plain(raw: bytes) -> str:

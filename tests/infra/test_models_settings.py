@@ -6,7 +6,7 @@ from models import design
 from models.figures import quotas
 from tests.support.templates import Assembly
 
-pytestmark = pytest.mark.infra
+pytestmark = [pytest.mark.infra, pytest.mark.xdist_group("templates")]
 
 
 def test_the_models_count_with_the_deployed_settings(assembly: Assembly):

@@ -2,16 +2,12 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from infra.deployment import Deployment, Tracing
-from infra.errors import DeploymentError
 from infra.functions import ADOT
 from tests.support.templates import NODE_BIN, ROOT, TIMEOUT_S, Assembly, Resource
 
@@ -110,37 +106,3 @@ def test_off_leaves_nothing_of_it(traced: dict[str, Assembly]) -> None:
     assert not any(traces(role) for role in traced["off"].resources("AWS::IAM::Role"))
     for function in functions(traced["off"]):
         assert "TracingConfig" not in function.properties, function
-
-
-@dataclass
-class Node:
-    """What a deployment reads of the CDK's."""
-
-    context: dict[str, str] = field(default_factory=dict)
-
-    def try_get_context(self, name: str) -> str | None:
-        return self.context.get(name)
-
-
-def test_an_empty_value_is_the_default() -> None:
-    """As make hands it on when nobody has named one."""
-    deployment = Deployment.from_context(Node({"tracing": "", "adot-layer": ""}))
-    assert (deployment.tracing, deployment.adot_layer) == (Tracing.ACTIVE, None)
-
-
-@pytest.mark.parametrize(
-    ("context", "message"),
-    [
-        ({"tracing": "xray"}, "context tracing='xray': wanted off or active or adot"),
-        ({"tracing": "adot"}, "context tracing='adot', adot-layer=None: tracing=adot wants its"),
-        ({"adot-layer": LAYER}, f"context tracing='active', adot-layer='{LAYER}': "),
-        (
-            {"tracing": "adot", "adot-layer": LAYER.rpartition(":")[0]},
-            f"context adot-layer='{LAYER.rpartition(':')[0]}': wanted the ARN of a layer's version",
-        ),
-    ],
-)
-def test_a_wrong_context_names_the_value(context: dict[str, str], message: str) -> None:
-    """And says what is wanted."""
-    with pytest.raises(DeploymentError, match=f"^{re.escape(message)}"):
-        Deployment.from_context(Node(context))

@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from pipeline.contract import PresenceEvent, parse_envelope
+from pipeline.deadline import Deadline
+from pipeline.errors import Retryable
 from tests.support.aws import Aws, Fault, always, first, refusal
 from tests.support.lambda_events import RECEIVED_AT, presence_envelope
 from tests.support.projectors import TestBench
@@ -84,12 +87,14 @@ def test_a_lost_race_for_the_locker_is_run_again(bench: TestBench):
 
 
 def test_a_race_lost_until_the_deadline_is_retried(bench: TestBench):
-    """Presence that never gets its turn comes again, and the log says why."""
+    """Presence that never gets its turn comes again, and says why."""
     lost = refusal("ConditionalCheckFailedException", "PutItem")
     bench.dynamodb.faults["put_item"] = of_the_locker(always(lost))
     assert bench.project(presence_envelope(connected=True), seconds=0.2) == ["m0"]
-    (retried,) = [line for line in bench.log() if line["message"] == "retried"]
-    assert "lost the race" in json.dumps(retried)
+    event = parse_envelope(json.dumps(presence_envelope(connected=True)))
+    assert isinstance(event, PresenceEvent)
+    with pytest.raises(Retryable, match=r"presence of maple-court:l03: lost the race \d+ times"):
+        bench.store.merge_presence(event.thing, [event], Deadline(0.2))
 
 
 @pytest.mark.parametrize("which", ["the locker", "its building"])

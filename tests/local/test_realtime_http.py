@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import aiohttp
@@ -19,46 +18,13 @@ from gql.transport.appsync_auth import AppSyncIAMAuthentication, AppSyncJWTAuthe
 from infra.resolver_code import SOURCES, resolver_code
 from local.realtime.gateway import Gateway
 from tests.support.appsync_client import REGION, connected, sign
-from tests.support.appsync_stack import Api, deploy, ministack
+from tests.support.appsync_stack import Api, deploy
+from tests.support.realtime_gateway import host, make_gateway, root
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("gateway")]
 
 PUBLISH = "mutation P($b: TileBatchInput!) { publishTiles(batch: $b) { buildingId publishedAt } }"
 BATCH = {"buildingId": "maple-court", "publishedAt": 1.5, "tiles": []}
-
-
-@pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    with ministack(tmp_path_factory.mktemp("ministack")) as stack:
-        yield deploy(stack)
-
-
-def make_gateway(api: Api) -> Gateway:
-    return Gateway(
-        upstream=api.stack.url,
-        api_id=api.api_id,
-        region=REGION,
-        credentials={api.stack.access_key: api.stack.secret_key},
-        user_pool=api.pool,
-    )
-
-
-@pytest.fixture
-async def gateway(api: Api) -> AsyncIterator[Gateway]:
-    gateway = make_gateway(api)
-    await gateway.start()
-    try:
-        yield gateway
-    finally:
-        await gateway.stop()
-
-
-def root(api: Api) -> Credentials:
-    return Credentials(api.stack.access_key, api.stack.secret_key)
-
-
-def host(gateway: Gateway) -> str:
-    return f"127.0.0.1:{gateway.port}"
 
 
 async def post(

@@ -7,7 +7,6 @@ import json
 import logging
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
 
 import aiohttp
 import pytest
@@ -17,7 +16,7 @@ from tests.support.appsync_client import (
     query_string,
     sign,
 )
-from tests.support.appsync_stack import Api, deploy, ministack
+from tests.support.appsync_stack import Api
 from tests.support.realtime_gateway import (
     ON_TILES,
     PUBLISH,
@@ -28,29 +27,11 @@ from tests.support.realtime_gateway import (
     mutate,
     open_client,
     root,
-    running_gateway,
     subscribe,
 )
 from tests.support.wait import eventually
 
-pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    with ministack(tmp_path_factory.mktemp("ministack")) as stack:
-        yield deploy(stack)
-
-
-@pytest.fixture
-async def gateway(api: Api) -> AsyncIterator[Gateway]:
-    async with running_gateway(api) as gateway:
-        yield gateway
-
-
-@pytest.fixture(scope="module")
-def manager(api: Api) -> str:
-    return api.token("building:maple-court")
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("gateway")]
 
 
 async def test_every_alias_counts_as_a_mutation_and_order_is_kept(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import aiohttp
@@ -24,7 +23,7 @@ from tests.support.appsync_client import (
     sign,
     subprotocol,
 )
-from tests.support.appsync_stack import Api, deploy, ministack
+from tests.support.appsync_stack import Api, deploy
 from tests.support.realtime_gateway import (
     ON_TILES,
     PUBLISH,
@@ -34,29 +33,11 @@ from tests.support.realtime_gateway import (
     mutate,
     open_client,
     root,
-    running_gateway,
     subscribe,
 )
 from tests.support.wait import eventually
 
-pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    with ministack(tmp_path_factory.mktemp("ministack")) as stack:
-        yield deploy(stack)
-
-
-@pytest.fixture
-async def gateway(api: Api) -> AsyncIterator[Gateway]:
-    async with running_gateway(api) as gateway:
-        yield gateway
-
-
-@pytest.fixture(scope="module")
-def manager(api: Api) -> str:
-    return api.token("building:maple-court")
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("gateway")]
 
 
 async def refused_start(

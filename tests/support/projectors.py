@@ -28,14 +28,15 @@ class TestBench:
         self.sqs = FaultyClient(aws.sqs)
         self._log = io.StringIO()
         ticks = itertools.count(RECEIVED_AT + 20)
+        self.store = Store(
+            self.dynamodb,  # type: ignore[arg-type]
+            TABLE,
+            history_days=90,
+            now_ms=lambda: next(ticks),
+            jitter=lambda _low, _high: 0.0,
+        )
         self.projector = Projector(
-            Store(
-                self.dynamodb,  # type: ignore[arg-type]
-                TABLE,
-                history_days=90,
-                now_ms=lambda: next(ticks),
-                jitter=lambda _low, _high: 0.0,
-            ),
+            self.store,
             Quarantine(self.sqs, aws.queue_url),  # type: ignore[arg-type]
             ProjectorReport(
                 # Powertools keeps one handler a service name; each bench wants its own stream.
