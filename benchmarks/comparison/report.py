@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.comparison.designs import OURS, TEXTBOOK
 from benchmarks.comparison.errors import ComparisonError
 from benchmarks.comparison.figures import Compared
+from benchmarks.markers import Part
 from latency.charts import COLOURS, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-BEGIN, END = "<!-- make bench: begin -->", "<!-- make bench: end -->"
+PART = Part("make bench")
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = DOCS / "performance.md"
 PICTURE = DOCS / "performance" / "textbook.svg"
@@ -108,30 +109,16 @@ def as_json(found: Sequence[Compared], about: str, notes: Sequence[str]) -> dict
     return {"about": about, "notes": list(notes), "figures": [each.as_json() for each in found]}
 
 
-def write_into(page: Path, text: str) -> None:
-    """Replace what is between the two markers.
-
-    Raises
-    ------
-    ComparisonError
-        The page does not have them, once and in order.
-    """
-    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ComparisonError(f"{page} has no markers {BEGIN} and {END}")
-    page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
-
-
 def check_page(page: Path = PAGE) -> None:
     """Raise ComparisonError before minutes are spent on what cannot be written."""
-    text = page.read_text(encoding="utf-8") if page.is_file() else ""
-    if BEGIN not in text or END not in text:
-        raise ComparisonError(f"{page} has no markers {BEGIN} and {END}")
+    try:
+        PART.check(page)
+    except ValueError as error:
+        raise ComparisonError(str(error)) from None
 
 
 def write_docs(found: Sequence[Compared], about: str, notes: Sequence[str]) -> None:
     """Write the table and the picture of docs/performance.md."""
     PICTURE.parent.mkdir(exist_ok=True)
     PICTURE.write_text(chart(found), encoding="utf-8")
-    write_into(PAGE, markdown(found, about, notes))
+    PART.write_into(PAGE, markdown(found, about, notes))

@@ -3,15 +3,15 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from benchmarks.markers import Part
 from local.faults.outcomes import DELIVERED_AGAIN, FUNCTION, REDRIVEN, SDK
 from local.faults.plan import Fault
 from tests.chaos.campaign import Result
 
 OVERTAKEN = "another delivery had done it"
 HOW = (SDK, FUNCTION, DELIVERED_AGAIN, REDRIVEN, OVERTAKEN)
-BEGIN, END = "<!-- soak: begin -->", "<!-- soak: end -->"
+PART = Part("soak")
 
 
 @dataclass
@@ -102,18 +102,3 @@ def _counted(title: str, counts: Mapping[str, int]) -> str:
 def _sentence(what: str, counts: Mapping[str, int]) -> str:
     told = ", ".join(f"{count:,} `{each}`" for each, count in sorted(counts.items()))
     return f"{what}: {told or 'none'}."
-
-
-def write_into(document: Path, text: str) -> None:
-    """Replace what is between the two markers.
-
-    Raises
-    ------
-    ValueError
-        The document does not have them, once and in order.
-    """
-    before, begin, rest = document.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{document} has no markers {BEGIN} and {END}")
-    document.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")

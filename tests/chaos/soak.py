@@ -24,7 +24,7 @@ from local.state import state_dir, state_root
 from simulators.fleet import FleetPlan
 from simulators.target import Target
 from tests.chaos.campaign import Campaign, Result
-from tests.chaos.report import Totals, table, write_into
+from tests.chaos.report import PART, Totals, table
 from tests.chaos.weather import storm
 from tests.support.cli_stack import latchline
 
@@ -37,6 +37,8 @@ SHOWN = 20
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return 0 if nothing was lost or wrong, 1 if anything was, 130 if it was interrupted."""
     options = _parse(arguments)
+    if options.write_docs:
+        PART.check(DOCUMENT)
     totals = Totals()
     status = 0
     try:
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if totals.complaints or not totals.rounds:
         return status or 1
     if options.write_docs and not status:
-        write_into(DOCUMENT, _documented(options, totals))
+        PART.write_into(DOCUMENT, _documented(options, totals))
         print(f"written into {DOCUMENT}")
     return status
 

@@ -1,7 +1,6 @@
 """What a soak is made of, without a stack: its script, its table, its options."""
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +11,7 @@ from simulators.plan import FleetPlan
 from simulators.script import Move
 from simulators.verdict import Difference, Finding, Verdict, View
 from tests.chaos.campaign import BACKLOG, Result, slower
-from tests.chaos.report import BEGIN, END, OVERTAKEN, Totals, table, write_into
+from tests.chaos.report import OVERTAKEN, Totals, table
 from tests.chaos.soak import main
 from tests.chaos.weather import Weather, script_with_bursts, squall, storm, stretched
 
@@ -100,17 +99,6 @@ def test_one_lost_event_fails_the_soak():
 def test_a_soak_without_a_round_is_no_success():
     """Nothing was shown."""
     assert Totals().verdict().startswith("failed")
-
-
-def test_the_table_replaces_the_last_one(tmp_path: Path):
-    """What is around the markers stays; without them nothing is written."""
-    document = tmp_path / "reliability.md"
-    document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    write_into(document, "new")
-    assert document.read_text() == f"before\n{BEGIN}\n\nnew\n\n{END}\nafter\n"
-    document.write_text("nothing")
-    with pytest.raises(ValueError, match="no markers"):
-        write_into(document, "new")
 
 
 def test_no_events_are_refused(capsys: pytest.CaptureFixture[str]):

@@ -14,15 +14,12 @@ from benchmarks.comparison.errors import ComparisonError
 from benchmarks.comparison.events import ALL_DOORS, Traffic, doors, sqs_events
 from benchmarks.comparison.figures import Compared, Quantity, Spread, compared
 from benchmarks.comparison.report import (
-    BEGIN,
-    END,
     PAGE,
     PICTURE,
     as_json,
     chart,
     check_page,
     markdown,
-    write_into,
 )
 from benchmarks.comparison.wire import Usage
 from benchmarks.existing_tiles import items
@@ -136,14 +133,6 @@ def test_figures_for_machines_are_complete():
     document = json.loads(json.dumps(as_json(FOUND, "about", [])))
     assert document["figures"][2]["latchline"] == [200.0, 240.0]
     assert document["figures"][1]["times_better"] is None
-
-
-def test_only_what_is_between_the_markers_is_written(tmp_path: Path):
-    """What people wrote stays."""
-    page = tmp_path / "page.md"
-    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    write_into(page, "new")
-    assert page.read_text() == f"before\n{BEGIN}\n\nnew\n\n{END}\nafter\n"
 
 
 def test_a_page_without_markers_is_refused(tmp_path: Path):
