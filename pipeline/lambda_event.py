@@ -1,10 +1,42 @@
-"""Fields of Lambda's events: of the type that AWS documents, or a TypeError.
+"""Lambda's events, as AWS documents them: a batch of messages, and the fields of any record.
 
-Whoever reads an event turns that into `EventShapeError`.
+A field of another type is a TypeError; whoever reads an event turns that into `EventShapeError`.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
+
+from pipeline.errors import EventShapeError
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One SQS message. `queued_at`: SentTimestamp, epoch ms."""
+
+    message_id: str
+    body: str
+    queued_at: int | None
+    receive_count: int
+
+
+def read_records(event: Mapping[str, Any]) -> list[Record]:
+    """Raise EventShapeError unless it is the event of an SQS mapping."""
+    try:
+        return [
+            Record(
+                message_id=text(record, "messageId"),
+                # Whatever it is: what is no text fails on its own, not its neighbours with it.
+                body=record["body"],
+                queued_at=int(sent)
+                if (sent := record["attributes"].get("SentTimestamp"))
+                else None,
+                receive_count=int(record["attributes"].get("ApproximateReceiveCount", 1)),
+            )
+            for record in event["Records"]
+        ]
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
+        raise EventShapeError("an SQS batch", event, error) from error
 
 
 def text(record: Mapping[str, Any], name: str) -> str:

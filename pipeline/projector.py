@@ -10,7 +10,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
@@ -18,8 +17,8 @@ from aws_lambda_powertools import Logger, Metrics
 
 from pipeline.contract import DoorEvent, PresenceEvent, Thing, parse_envelope
 from pipeline.deadline import Deadline, LambdaContext, gather, out_of_time
-from pipeline.errors import EventShapeError, Poison
-from pipeline.lambda_event import text
+from pipeline.errors import Poison
+from pipeline.lambda_event import Record, read_records
 from pipeline.merge import newest
 from pipeline.metrics import NAMESPACE
 from pipeline.outcomes import BatchResponse, Outcome, Result, failed_records
@@ -36,16 +35,6 @@ CONCURRENT_WRITES = 10
 
 SHOWN = frozenset({Outcome.APPLIED, Outcome.DUPLICATE})
 """After either the tile is at the version of the event written."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One SQS message. `queued_at`: SentTimestamp, epoch ms."""
-
-    message_id: str
-    body: str
-    queued_at: int | None
-    receive_count: int
 
 
 class Projector:
@@ -202,25 +191,6 @@ def _settle(group: Mapping[str, DoorEvent | PresenceEvent], written: Result) -> 
         else:
             results[key] = Result(Outcome.STALE)
     return results
-
-
-def read_records(event: Mapping[str, Any]) -> list[Record]:
-    """Raise EventShapeError unless it is the event of an SQS mapping."""
-    try:
-        return [
-            Record(
-                message_id=text(record, "messageId"),
-                # Whatever it is: what is no text fails on its own, not its neighbours with it.
-                body=record["body"],
-                queued_at=int(sent)
-                if (sent := record["attributes"].get("SentTimestamp"))
-                else None,
-                receive_count=int(record["attributes"].get("ApproximateReceiveCount", 1)),
-            )
-            for record in event["Records"]
-        ]
-    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
-        raise EventShapeError("an SQS batch", event, error) from error
 
 
 def build(settings: ProjectorSettings) -> Projector:

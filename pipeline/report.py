@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools import Logger, Metrics
 
     from pipeline.appsync import Publication
-    from pipeline.projector import Record
+    from pipeline.lambda_event import Record
     from pipeline.quarantine import Parked
 
 P = ParamSpec("P")

@@ -73,9 +73,9 @@ def test_the_pipelines_own_lines_are_understood(capsys: pytest.CaptureFixture[st
     from aws_lambda_powertools import Logger, Metrics
 
     from pipeline.contract import parse_envelope
+    from pipeline.lambda_event import read_records
     from pipeline.metrics import NAMESPACE
     from pipeline.outcomes import Outcome, Result
-    from pipeline.projector import read_records
     from pipeline.report import FanoutReport, ProjectorReport
 
     records = read_records(sqs_event([door_envelope(payload(seq=n)) for n in (1, 2, 3)]))

@@ -13,6 +13,10 @@ export interface Finding {
   readonly detail: string | null;
 }
 
+/** What tells one finding from the others of its building. */
+export const keyOf = (finding: Finding): string =>
+  `${finding.concern} ${finding.lockerId}/${finding.doorId ?? ''}`;
+
 export interface Overview {
   readonly lockers: number;
   readonly doors: number;

@@ -4,7 +4,7 @@ import { useEffect } from 'preact/hooks';
 import { now } from '../clock';
 import { freshness } from '../live/feed';
 import type { LiveBuilding } from '../live/live';
-import { findings, type Finding } from '../live/overview';
+import { findings, keyOf, type Finding } from '../live/overview';
 import { leftOpenMinutes } from '../settings';
 import { announce } from './announcer';
 import { DoorBoard } from './board';
@@ -93,9 +93,6 @@ function useAnnouncements(live: LiveBuilding, found: ReadonlySignal<readonly Fin
     });
   }, [live, found]);
 }
-
-export const keyOf = (finding: Finding): string =>
-  `${finding.concern} ${finding.lockerId}/${finding.doorId ?? ''}`;
 
 const sentence = ({ lockerId, doorId, concern }: Finding): string =>
   `Locker ${lockerId}${doorId === null ? '' : `, ${doorName(doorId)}`}: ${CONCERN[concern]}.`;

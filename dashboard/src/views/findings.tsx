@@ -1,11 +1,10 @@
 // What stands out in a building, the most urgent first, each with its time and a way to its history.
 import { useSignal, type ReadonlySignal } from '@preact/signals';
-import type { Finding } from '../live/overview';
+import { keyOf, type Finding } from '../live/overview';
 import { lockerUrl } from '../route';
 import { LEFT_OPEN_MINUTES, leftOpenMinutes } from '../settings';
 import { isoOf, timeOf } from '../time';
 import { Age } from './age';
-import { keyOf } from './building';
 import { StatusIcon } from './icons';
 import { CONCERN, doorName } from './words';
 
