@@ -31,7 +31,7 @@ class Route(StrEnum):
 
 
 class Tracing(StrEnum):
-    """What AWS X-Ray is told of the functions (docs/decisions/0011-tracing.md)."""
+    """What AWS X-Ray is told of the functions (docs/decisions/0012-tracing.md)."""
 
     OFF = "off"
     ACTIVE = "active"

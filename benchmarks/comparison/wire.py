@@ -21,6 +21,8 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.session import Session
 
+from benchmarks.comparison.errors import ComparisonError
+
 WRITES = {"PutItem": "Item", "UpdateItem": "Key", "DeleteItem": "Key"}
 """DynamoDB's operation, and where its request has the item's key."""
 OK = 200
@@ -93,7 +95,7 @@ class Wire:
         elif model.name == "GetItem":
             self.usage.reads += 1
         else:
-            raise NotImplementedError(f"{model.name} is not counted yet")
+            raise ComparisonError(f"a design calls DynamoDB's {model.name}, which nothing counts")
 
     def _sending(self, **call: Any) -> AWSResponse | None:
         """Answer that it is done and, to a read, that there is no such item."""

@@ -15,6 +15,7 @@ from tests.browser.visitor import Visitors
 from tests.support.chromium import require_chromium
 from tests.support.cli_stack import CliStack, cli_stack
 from tests.support.lockers import Lockers
+from tests.support.unreliable_gateway import UnreliableGateway
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +44,12 @@ async def browser(has_chromium: None) -> AsyncIterator[Browser]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def lockers(target: Target, tmp_path: Path) -> AsyncIterator[Lockers]:
     async with Lockers(target, tmp_path / "keys") as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def gateway(stack: CliStack) -> AsyncIterator[UnreliableGateway]:
+    async with UnreliableGateway(stack.info["graphql"]["http"]) as running:
         yield running
 
 

@@ -1,14 +1,10 @@
 """The operators' attention list: live over the whole fleet, and honest when it may not be."""
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 from playwright.async_api import Locator, expect
 
 from local.people import Person
 from tests.browser.visitor import PATIENCE_MS, Visitor, Visitors
-from tests.support.cli_stack import CliStack
 from tests.support.lockers import Lockers, now_ms
 from tests.support.unreliable_gateway import UnreliableGateway
 
@@ -17,12 +13,6 @@ pytestmark = [
     pytest.mark.xdist_group("browser"),
     pytest.mark.asyncio(loop_scope="session"),
 ]
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def gateway(stack: CliStack) -> AsyncIterator[UnreliableGateway]:
-    async with UnreliableGateway(stack.info["graphql"]["http"]) as running:
-        yield running
 
 
 async def open_list(visitor: Visitor, operator: Person) -> None:

@@ -1,14 +1,10 @@
 """What the page shows when AppSync is down, loses a push or sends an old one again."""
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 from playwright.async_api import expect
 
 from local.people import Person
 from tests.browser.visitor import PATIENCE_MS, Visitors
-from tests.support.cli_stack import CliStack
 from tests.support.lockers import Lockers, now_ms
 from tests.support.unreliable_gateway import UnreliableGateway
 from tests.support.wait import eventually
@@ -18,12 +14,6 @@ pytestmark = [
     pytest.mark.xdist_group("browser"),
     pytest.mark.asyncio(loop_scope="session"),
 ]
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def gateway(stack: CliStack) -> AsyncIterator[UnreliableGateway]:
-    async with UnreliableGateway(stack.info["graphql"]["http"]) as running:
-        yield running
 
 
 async def test_a_gateway_that_was_down_leaves_a_banner_and_then_the_truth(
